@@ -20,6 +20,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
+import held  # noqa: E402
 import reach  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
@@ -148,6 +149,45 @@ def case_only_named_hosts_are_reached_and_all_is_recorded():
 def case_a_host_that_is_taken_away_is_gone_at_once():
     with machine() as place:
         reach.a_host_that_is_taken_away_is_gone_at_once(place, shell, confined, PYTHON, HERE, quiet())
+
+
+def bench(place):
+    return held.Bench(place, shell, confined, quiet())
+
+
+def case_a_secret_reaches_its_host_and_the_server_never_has_it():
+    with machine() as place:
+        held.a_secret_reaches_its_host_and_the_server_never_has_it(bench(place))
+
+
+def case_a_placeholder_stays_one_everywhere_else():
+    with machine() as place:
+        held.a_placeholder_stays_one_everywhere_else(bench(place))
+
+
+def case_only_some_requests_are_allowed():
+    with machine() as place:
+        held.only_some_requests_are_allowed(bench(place))
+
+
+def case_no_more_passes_than_may():
+    with machine() as place:
+        held.no_more_passes_than_may(bench(place))
+
+
+def case_a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not():
+    with machine() as place:
+        held.a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not(bench(place))
+
+
+def case_only_who_is_told_to_has_the_secret_itself():
+    with machine() as place:
+        held.only_who_is_told_to_has_the_secret_itself(bench(place))
+
+
+def case_mistakes_in_secrets_are_said_and_show_nothing():
+    with machine() as place:
+        held.mistakes_are_said_and_show_nothing(place)
 
 
 def case_a_server_cannot_take_off_its_sandbox():

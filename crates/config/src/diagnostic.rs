@@ -232,7 +232,7 @@ fn texts(node: &Node<'_>, path: &mut Vec<String>, out: &mut Vec<(Place, bool)>) 
 }
 
 /// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server, or is
-/// a token, a secret of a client, the key of a judge, or the master key.
+/// a token, a secret of a client or of a sandbox, the key of a judge, or the master key.
 pub(crate) fn is_secret(path: &[String]) -> bool {
     let secret: [&[&str]; 3] = [&["store", "key"], &["detection", "judge", "key"], &["guard", "secrets", "allow_key"]];
     if secret.iter().any(|secret| path.iter().eq(*secret)) {
@@ -245,9 +245,27 @@ pub(crate) fn is_secret(path: &[String]) -> bool {
     {
         return true;
     }
+    if let Some(below) = of_sandbox(path) {
+        // Whatever else is there may be one in the wrong place.
+        return !below.get(1).is_some_and(|key| ["host", "header", "expose"].contains(&key.as_str()));
+    }
     let [first, _, third, ..] = path else { return false };
     let is_credential = || path.len() == 3 || path.last().is_some_and(|key| key == "bearer" || key == "client_secret");
     first == "server" && (third == "env" || third == "headers" || third == "auth" && is_credential())
+}
+
+/// Of a path in the secrets of a sandbox, what follows: the name of one, and a key of it.
+pub(crate) fn of_sandbox(path: &[String]) -> Option<&[String]> {
+    let below = |keys: &[&str]| {
+        keys.iter().enumerate().all(|(at, key)| *key == "*" || path.get(at).is_some_and(|held| held == key))
+    };
+    if below(&["server", "*", "sandbox", "secrets"]) {
+        path.get(4..)
+    } else if below(&["profile", "*", "secrets"]) {
+        path.get(3..)
+    } else {
+        None
+    }
 }
 
 /// A user and a password in a URL.

@@ -10,7 +10,7 @@ use bartizan_keyring::{KeyringError, Kind, Name};
 use toml::de::DeValue;
 
 use crate::Environment;
-use crate::diagnostic::is_secret;
+use crate::diagnostic::{is_secret, of_sandbox};
 use crate::paths;
 use crate::problems::Problems;
 use crate::suggest;
@@ -88,6 +88,14 @@ impl Expander<'_> {
             self.problems
                 .warn(place.clone(), "a key stands in the file itself, for all to see who can read or copy it")
                 .help("key = \"${JUDGE_KEY}\", \"file:PATH\" or \"keyring:NAME\"");
+        }
+        if expanded.is_none()
+            && !text.is_empty()
+            && of_sandbox(path).is_some_and(|below| matches!(below, [_, key] if key == "value"))
+        {
+            self.problems
+                .warn(place.clone(), "a secret stands in the file itself, for all to see who can read or copy it")
+                .help("value = \"${NAME}\", \"file:PATH\" or \"keyring:NAME\"");
         }
         expanded
     }

@@ -1,5 +1,10 @@
 //! How a local program is confined: the table of a server, checked.
 
+mod net;
+mod reach;
+mod secrets;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -8,9 +13,15 @@ use serde::Deserialize;
 use crate::expand::WORKSPACE_REFERENCE;
 use crate::paths;
 use crate::problems::Problems;
-use crate::tls::HAS_TLS;
+use crate::secret::Secret;
 use crate::tree::{self, Node, Place};
 use crate::units::Size;
+
+use net::NetTable;
+pub use net::{NetLimits, Reachable};
+pub use secrets::BoundSecret;
+use secrets::SecretTable;
+pub(crate) use secrets::beside;
 
 /// The program runs confined, in namespaces of its own: it sees the files that are named here and those of the system
 /// that programs need, and nothing else of the machine. Linux only.
@@ -21,6 +32,8 @@ pub(crate) struct SandboxTable {
     pub(crate) fs: FilesTable,
     /// What it can reach.
     pub(crate) net: NetTable,
+    /// Secrets that it uses, by the environment variable in which it has a placeholder for each.
+    pub(crate) secrets: BTreeMap<String, SecretTable>,
     /// How much of the machine it may use.
     pub(crate) limits: LimitsTable,
     /// What is let through although it widens what the program can try.
@@ -62,20 +75,6 @@ impl Default for FilesTable {
             tmp: Size(64 << 20),
         }
     }
-}
-
-/// What a program can reach.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct NetTable {
-    /// Whether it is in the network of the machine, and reaches all that the machine reaches, the machine itself included.
-    /// Otherwise it reaches nothing but itself and what `allow` names.
-    pub(crate) host: bool,
-    /// What it can reach: `api.example.com:443`, `*.example.com:443` for all hosts below, `203.0.113.7:443` or `10.0.0.0/8:5432`.
-    /// Everything else is refused, and all of it is recorded.
-    pub(crate) allow: Vec<String>,
-    /// Ranges of private addresses that the names in `allow` may lead to, such as `10.0.0.0/8`; otherwise only public ones.
-    pub(crate) private: Vec<String>,
 }
 
 /// Limits of a program and all that it starts.
@@ -127,10 +126,16 @@ pub struct Sandbox {
     pub scratch: u64,
     /// Whether it is in the network of the machine.
     pub host_network: bool,
-    /// Hosts and ports that it reaches where it is not.
-    pub hosts: Vec<String>,
+    /// Hosts that it reaches where it is not.
+    pub hosts: Vec<Reachable>,
     /// Ranges of private addresses that their names may lead to.
     pub private: Vec<String>,
+    /// How much it may do there.
+    pub net_limits: NetLimits,
+    /// Secrets that it uses and never has.
+    pub secrets: Vec<BoundSecret>,
+    /// Secrets that it is given, by the names of environment variables.
+    pub exposed: BTreeMap<String, Secret>,
     /// Bytes of memory.
     pub memory: u64,
     /// Processes and threads.
@@ -220,7 +225,9 @@ pub(crate) fn sandbox(
     if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
         problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
     }
-    check_hosts(&table.net, place, problems);
+    let is_written = |keys: &[&str]| tree::get(root, &[&["server", name, "sandbox"], keys].concat()).is_some();
+    let (hosts, net_limits) = net::net(&table.net, place, is_written, problems);
+    let (secrets, exposed) = secrets::secrets(&table.secrets, (&hosts, &table.net.private), place, problems);
     if table.net.host {
         let place = place(&["net", "host"]);
         problems
@@ -234,8 +241,11 @@ pub(crate) fn sandbox(
         hidden: paths(&table.fs.hide),
         scratch: table.fs.tmp.0,
         host_network: table.net.host,
-        hosts: table.net.allow.clone(),
+        hosts,
         private: table.net.private.clone(),
+        net_limits,
+        secrets,
+        exposed,
         memory: limits.memory.0,
         pids: limits.pids,
         cpu: limits.cpu.map(thousandths),
@@ -267,36 +277,6 @@ fn check_paths(files: &FilesTable, place: impl Fn(&[&str]) -> Place, problems: &
             } else if key == "rw" && path == Path::new("/") {
                 problems.error(place(&["fs", key, &index.to_string()]), "the whole file system cannot be writable");
             }
-        }
-    }
-}
-
-/// Refuses what is no rule, and rules that mean nothing beside the whole network.
-fn check_hosts(net: &NetTable, place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
-    if net.host && !net.allow.is_empty() {
-        problems
-            .error(place(&["net", "allow"]), "`allow` means nothing where `host` gives the program the whole network")
-            .help("leave `host` out");
-    }
-    if !net.private.is_empty() && net.allow.is_empty() {
-        problems
-            .error(place(&["net", "private"]), "`private` says where names of `allow` may lead, and there are none");
-    }
-    if !HAS_TLS && !net.allow.is_empty() {
-        problems
-            .error(place(&["net", "allow"]), "this bartizan is built without TLS, and cannot tell what passes")
-            .help("use one that is built with the feature `tls`, as released ones are");
-    }
-    for (index, rule) in net.allow.iter().enumerate() {
-        if let Err(error) = bartizan_reach::Rule::parse(rule) {
-            problems
-                .error(place(&["net", "allow", &index.to_string()]), format!("`{rule}`: {error}"))
-                .help("a host and a port, such as \"api.example.com:443\"");
-        }
-    }
-    for (index, range) in net.private.iter().enumerate() {
-        if let Err(error) = bartizan_reach::address::Range::parse(range) {
-            problems.error(place(&["net", "private", &index.to_string()]), format!("`{range}`: {error}"));
         }
     }
 }

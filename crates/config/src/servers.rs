@@ -225,9 +225,12 @@ impl Check<'_> {
             cwd: table.cwd.as_ref().map(|cwd| paths::beside(&self.environment.directory, cwd)),
             shared: table.shared,
             restart: table.restart,
-            sandbox: table.sandbox.as_ref().map(|table| {
+            sandbox: table.sandbox.as_ref().map(|sandbox| {
                 let place = (self.root, &*self.environment.directory);
-                Box::new(sandbox::sandbox(table, place, self.name, problems))
+                let sandbox = sandbox::sandbox(sandbox, place, self.name, problems);
+                let place = |keys: &[&str]| tree::key_place(self.root, &[&["server", self.name], keys].concat());
+                sandbox::beside(&sandbox, (&table.env, &table.pass_env), place, problems);
+                Box::new(sandbox)
             }),
         })
     }

@@ -25,9 +25,9 @@ use crate::connect::Refusal;
 use crate::event::{Event, What};
 use crate::flow::{Flow, Outside};
 use crate::host::{Host, Target};
+use crate::request::{self as checked, Within};
 use bartizan_reach::Permit;
 use bartizan_reach::Reason;
-use crate::request::{self as checked, Within};
 
 /// The head of a request or an answer; what is larger is refused.
 const HEAD: usize = 64 * 1024;
@@ -186,7 +186,7 @@ impl Exchange {
         let mut event = self.flow.shared.reports.event(What::Request, Reason::Allowed, Some(&target));
         describe(&mut event, &head);
         let bound = self.within.is_secure().then_some(&target.host);
-        let secrets = self.flow.shared.secrets.apply(bound, &mut head.headers, &head.uri);
+        let secrets = self.flow.shared.secrets().apply(bound, &mut head.headers, &head.uri);
         let used = secrets.map_err(|reason| self.flow.refuse(reason.into(), Some(&target)))?;
         (event.secrets, event.kept, event.terminated) = (used.put, used.kept, self.within.is_secure());
         self.flow.shared.reports.admit(event)?;

@@ -17,10 +17,10 @@ use crate::connect::{self, Patience, Refusal};
 use crate::event::{Event, What};
 use crate::host::Target;
 use crate::meter::{Meter, Metered};
-use bartizan_reach::{Permit, Policy};
 use crate::proxy::Shared;
-use bartizan_reach::Reason;
 use crate::report::Open;
+use bartizan_reach::Reason;
+use bartizan_reach::{Permit, Policy};
 
 /// One connection of a server to the proxy.
 pub(crate) struct Flow {

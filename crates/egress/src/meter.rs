@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use bartizan_reach::{Cap, Limits};
 use bartizan_reach::Reason;
+use bartizan_reach::{Cap, Limits};
 
 /// What one server has sent and received in all, and may.
 #[derive(Debug)]

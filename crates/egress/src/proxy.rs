@@ -21,12 +21,12 @@ use crate::event::Sink;
 use crate::exchange::Exchange;
 use crate::flow::Flow;
 use crate::meter::{Meter, Metered, Totals};
-use bartizan_reach::Policy;
-use bartizan_reach::Reason;
 use crate::report::Reports;
 use crate::secret::{Secret, Secrets};
 use crate::token::{self, Token};
 use crate::tunnel;
+use bartizan_reach::Policy;
+use bartizan_reach::Reason;
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub struct Egress(Arc<Shared>);
 pub(crate) struct Shared {
     token: Token,
     policy: watch::Sender<Arc<Policy>>,
-    pub(crate) secrets: Secrets,
+    secrets: Mutex<Arc<Secrets>>,
     pub(crate) authority: Authority,
     pub(crate) own: Vec<IpAddr>,
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -122,6 +122,11 @@ impl Shared {
     /// The policy in force.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// The secrets in force.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A place for a connection, unless there are enough or too many came within a minute.
@@ -175,7 +180,7 @@ impl Egress {
             token: Token::generate()?,
             totals: Arc::new(Totals::new(policy.limits())),
             policy: watch::Sender::new(Arc::new(policy)),
-            secrets: Secrets(secrets),
+            secrets: Mutex::new(Arc::new(Secrets(secrets))),
             authority: Authority::new()?,
             own,
             resolver,
@@ -210,6 +215,13 @@ impl Egress {
     pub fn replace(&self, policy: Policy) {
         self.0.totals.limit(policy.limits());
         self.0.policy.send_replace(Arc::new(policy));
+    }
+
+    /// Puts other secrets in force, at once: each takes the place of the one of its name, for the placeholder that the server holds, and
+    /// those that are not among them any more are withdrawn. One of a new name has no placeholder in a server that runs.
+    pub fn replace_secrets(&self, secrets: Vec<Secret>) {
+        let mut held = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(held.replaced_by(secrets));
     }
 
     /// Serves what connects, until this is dropped; then all connections are closed.

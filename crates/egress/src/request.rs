@@ -9,19 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use crate::host::Target;
 use bartizan_reach::Reason;
-
-/// What is for one hop only (RFC 9110 section 7.6.1), and what asks for another protocol.
-pub(crate) const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use bartizan_reach::secret::HOP_BY_HOP;
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

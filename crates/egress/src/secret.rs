@@ -15,38 +15,30 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::host::{Host, HostError};
 use bartizan_reach::Reason;
+use bartizan_reach::secret::{LONGEST_HEADER as LONGEST, Unbound, bound, check};
+
+use crate::host::Host;
 use crate::token;
 
 /// What every placeholder begins with.
 pub const PREFIX: &str = "bartizan-secret-";
 
-/// Octets of one header with its secrets in place.
-const LONGEST: usize = 64 * 1024;
-
 /// A secret, and where alone it may stand.
 #[derive(Clone)]
 pub struct Secret {
     name: Arc<str>,
-    host: Host,
-    header: HeaderName,
+    bound: Vec<(Host, HeaderName)>,
     value: Zeroizing<String>,
     placeholder: Arc<str>,
 }
 
-/// Why a secret cannot be bound. Its value is not in the text.
+/// Why a secret cannot be used. Its value is not in the text.
 #[derive(Debug, Error)]
 pub enum SecretError {
-    /// The host is none.
+    /// It cannot stand there.
     #[error(transparent)]
-    Host(#[from] HostError),
-    /// The header says how a request is read or where it goes.
-    #[error("no secret is put into the header {0}")]
-    Header(HeaderName),
-    /// It cannot stand in a header.
-    #[error("the secret is empty, too long, or has characters that no header has")]
-    Value,
+    Unbound(#[from] Unbound),
     /// There is no placeholder.
     #[error("the system gives no random numbers")]
     Random(#[from] getrandom::Error),
@@ -58,18 +50,37 @@ impl Secret {
     /// # Errors
     /// If it cannot be bound there.
     pub fn new(name: &str, host: &str, header: HeaderName, value: Zeroizing<String>) -> Result<Secret, SecretError> {
-        let host = Host::parse(host)?;
-        if UNFIT.contains(&header) || crate::request::HOP_BY_HOP.contains(&header.as_str()) {
-            return Err(SecretError::Header(header));
-        }
-        if value.is_empty()
-            || value.len() > LONGEST / 4
-            || !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-        {
-            return Err(SecretError::Value);
-        }
+        let bound = vec![bound(host, header)?];
+        check(&value)?;
         let placeholder = format!("{PREFIX}{}", *token::random()?).into();
-        Ok(Secret { name: name.into(), host, header, value, placeholder })
+        Ok(Secret { name: name.into(), bound, value, placeholder })
+    }
+
+    /// The same, which may also stand in this header to this host.
+    ///
+    /// # Errors
+    /// If it cannot be bound there.
+    pub fn also(mut self, host: &str, header: HeaderName) -> Result<Secret, SecretError> {
+        self.bound.push(bound(host, header)?);
+        Ok(self)
+    }
+
+    /// The same for a server that holds the placeholder of `before`.
+    #[must_use]
+    pub fn in_place_of(mut self, before: &Secret) -> Secret {
+        self.placeholder = Arc::clone(&before.placeholder);
+        self
+    }
+
+    /// The same without a value, and bound to nothing: its placeholder stands for nothing any more, and is still known.
+    #[must_use]
+    pub fn withdrawn(&self) -> Secret {
+        Secret {
+            name: Arc::clone(&self.name),
+            bound: Vec::new(),
+            value: Zeroizing::default(),
+            placeholder: Arc::clone(&self.placeholder),
+        }
     }
 
     /// What it is called in reports.
@@ -87,13 +98,10 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Secret { name, host, header, .. } = self;
-        f.debug_struct("Secret").field("name", name).field("host", host).field("header", header).finish_non_exhaustive()
+        let Secret { name, bound, .. } = self;
+        f.debug_struct("Secret").field("name", name).field("bound", bound).finish_non_exhaustive()
     }
 }
-
-/// They say how a request is read.
-const UNFIT: [HeaderName; 4] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT, header::CONTENT_TYPE];
 
 /// Which secrets a request has to do with.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -111,14 +119,30 @@ pub(crate) struct Secrets(pub(crate) Vec<Secret>);
 impl Secrets {
     /// Whether any is for this host, so that what goes there has to be seen.
     pub(crate) fn has_for(&self, host: &Host) -> bool {
-        self.0.iter().any(|secret| secret.host == *host)
+        self.0.iter().any(|secret| secret.bound.iter().any(|(bound, _)| bound == host))
+    }
+
+    /// Secrets that may stand in a request to this host, each with the header that it may stand in.
+    fn bound_to(&self, host: Option<&Host>) -> impl Iterator<Item = (&Secret, &HeaderName)> {
+        let pairs = self.0.iter().flat_map(|secret| secret.bound.iter().map(move |bound| (secret, bound)));
+        pairs.filter(move |(_, (bound, _))| Some(bound) == host).map(|(secret, (_, header))| (secret, header))
+    }
+
+    /// These instead, for a server that holds the placeholders of those before: a secret of the same name has the same one, and what is
+    /// not among these any more is withdrawn.
+    pub(crate) fn replaced_by(&self, now: Vec<Secret>) -> Secrets {
+        let held = |before: &Secret| match now.iter().find(|now| now.name == before.name) {
+            Some(now) => now.clone().in_place_of(before),
+            None => before.withdrawn(),
+        };
+        Secrets(self.0.iter().map(held).collect())
     }
 
     /// Puts secrets in place that are bound to `host`, which is none where it is not reached over TLS that ends here.
     pub(crate) fn apply(&self, host: Option<&Host>, headers: &mut HeaderMap, uri: &Uri) -> Result<Used, Reason> {
         let mut used = Used::default();
-        for secret in self.0.iter().filter(|secret| Some(&secret.host) == host) {
-            let header::Entry::Occupied(mut values) = headers.entry(&secret.header) else { continue };
+        for (secret, name) in self.bound_to(host) {
+            let header::Entry::Occupied(mut values) = headers.entry(name) else { continue };
             for value in values.iter_mut() {
                 if let Some(with) = secret.in_place(value)? {
                     *value = with;

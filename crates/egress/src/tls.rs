@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -25,6 +27,26 @@ pub fn native() -> io::Result<Arc<ClientConfig>> {
         ));
     }
     trusting(roots)
+}
+
+/// The certificates of the authorities that the system trusts, as PEM.
+#[must_use]
+pub fn native_pem() -> String {
+    let mut text = String::new();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let encoded = STANDARD.encode(&certificate);
+        let mut rest = encoded.as_str();
+        while !rest.is_empty() {
+            // Base64 is of one byte for each character.
+            let (line, others) = rest.split_at_checked(64).unwrap_or((rest, ""));
+            text.push_str(line);
+            text.push('\n');
+            rest = others;
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
 }
 
 /// A configuration that trusts these authorities.

@@ -52,7 +52,7 @@ pub(crate) async fn carry(flow: Arc<Flow>, tunnel: Tunnel) {
             return;
         }
     };
-    let has_secret = flow.shared.secrets.has_for(&target.host);
+    let has_secret = flow.shared.secrets().has_for(&target.host);
     let ended = permit.looks_at_requests() || has_secret;
     let client = Begun { sent, at: 0, io: client };
     let refused = match found {

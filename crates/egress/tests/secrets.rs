@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Authority, Host, With, World, here};
 use hyper::{Method, header};
+use tokio::io::AsyncWriteExt as _;
 use zeroize::Zeroizing;
 
 const VALUE: &str = "real-value-0123456789";
@@ -169,4 +170,23 @@ async fn several_requests_share_a_connection_and_each_has_its_secret() {
     assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 3, "{said}");
     assert_eq!(host.asked().iter().filter(|asked| asked.contains(VALUE)).count(), 3);
     assert_eq!((world.log.of(What::Opened).len(), world.log.of(What::Request).len()), (1, 3));
+}
+
+#[tokio::test]
+async fn another_value_stands_in_the_next_request_of_an_open_connection() {
+    let (world, host, held, _) = world().await;
+    let target = format!("api.example:{}", host.port);
+    let mut stream = world.tls(&target, "api.example", world.trust()).await.unwrap();
+    let one = |close: &str| format!("GET / HTTP/1.1\r\nhost: {target}\r\nauthorization: {held}\r\n{close}\r\n");
+    stream.write_all(one("").as_bytes()).await.unwrap();
+    world.log.wait(What::Request, 1).await;
+    let value = Zeroizing::new("rotated-value".to_owned());
+    world.egress.replace_secrets(vec![Secret::new("token", "api.example", header::AUTHORIZATION, value).unwrap()]);
+    let said = common::ask(stream, &one("connection: close\r\n")).await;
+    assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 2, "{said}");
+    let asked = host.asked().concat();
+    assert!(asked.contains(VALUE) && asked.contains("rotated-value") && !asked.contains(&held), "{asked}");
+    world.egress.replace_secrets(Vec::new());
+    let stream = world.tls(&target, "api.example", world.trust()).await;
+    assert!(stream.is_err(), "TLS to it is not ended any more, and what it shows is its own certificate");
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bartizan_guard::Principal;
 use bartizan_mcp::Limits;
-use bartizan_sandbox::{Launch, SpawnError};
+use bartizan_sandbox::SpawnError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::gateway::Gateway;
+use crate::program::Program;
 use crate::server::{Server, Transport};
 use crate::upstream::{Books, HttpUpstream, Routing, StdioUpstream, Trial, Upstream, UpstreamError, works};
 
@@ -31,16 +32,16 @@ impl Server {
         match &self.transport {
             Transport::Shared(child) => Ok(Upstream::Shared(child.connect(books(gateway), limits))),
             Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint), who.clone()))),
-            Transport::Command(launch) => {
+            Transport::Command(program) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
                 let mut place = None;
-                let trial = self.starts.begin(self.works(gateway, launch, limits, &mut place)).await?;
-                self.start(gateway, launch, (routing, limits), (place, Some(trial)), log).await
+                let trial = self.starts.begin(self.works(gateway, program, limits, &mut place)).await?;
+                self.start(gateway, program, (routing, limits), (place, Some(trial)), log).await
             }
-            Transport::Wrapped(launch, complain) => {
+            Transport::Wrapped(program, complain) => {
                 let complain = Arc::clone(&complain.0);
-                self.start(gateway, launch, (routing, limits), (None, None), move |line| complain(line)).await
+                self.start(gateway, program, (routing, limits), (None, None), move |line| complain(line)).await
             }
         }
     }
@@ -49,19 +50,19 @@ impl Server {
     async fn works(
         &self,
         gateway: &Gateway,
-        launch: &Launch,
+        program: &Program,
         limits: Limits,
         kept: &mut Option<Arc<OwnedSemaphorePermit>>,
     ) -> bool {
         // Without room for a process nothing is known of the program, and who asked is told that there is none.
         let Ok(place) = self.place_for_process(gateway).await else { return true };
-        works(&gateway.recorder, &self.name, (launch, Arc::clone(kept.insert(place))), limits).await
+        works(&gateway.recorder, &self.name, (program, Arc::clone(kept.insert(place))), limits).await
     }
 
     async fn start(
         &self,
         gateway: &Gateway,
-        launch: &Launch,
+        program: &Program,
         (routing, limits): (Routing, Limits),
         (place, trial): (Option<Arc<OwnedSemaphorePermit>>, Option<Arc<Trial>>),
         log: impl Fn(&str) + Send + 'static,
@@ -71,7 +72,7 @@ impl Server {
             Some(place) => place,
             None => self.place_for_process(gateway).await.map_err(not_started)?,
         };
-        match StdioUpstream::spawn(launch, routing, limits, log).await {
+        match StdioUpstream::spawn(program, routing, limits, log).await {
             Ok(child) => {
                 child.hold(place, trial);
                 Ok(Upstream::Stdio(child))

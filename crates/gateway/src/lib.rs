@@ -62,6 +62,7 @@ mod pem;
 mod places;
 mod policy;
 mod problem;
+mod program;
 mod random;
 pub mod reasons;
 mod recorder;

@@ -12,31 +12,48 @@ use crate::recorder::Recorder;
 
 /// There is none of these.
 #[derive(Debug)]
-pub enum WayOut {}
+pub(crate) enum WayOut {}
+
+/// Nor of these.
+#[derive(Debug)]
+pub(crate) enum Way {}
 
 impl WayOut {
     /// There is none to do so.
-    pub(crate) fn follow(&self, _now: Option<&WayOut>) {
+    pub(crate) fn open(self: &Arc<Self>, _launch: &mut Launch) -> io::Result<Way> {
+        match **self {}
+    }
+
+    /// There is none to do so.
+    pub(crate) fn private(&self) -> Vec<(String, String)> {
         match *self {}
+    }
+
+    /// There is none to do so.
+    pub(crate) fn follow(self: &Arc<Self>, _now: Option<&Arc<WayOut>>) {
+        match **self {}
     }
 }
 
-/// Opens none, and fails where one would be needed.
-pub(crate) fn open(
-    server: &str,
+/// There is none, and this fails where one would be needed.
+pub(crate) fn of(
+    _server: &str,
     sandbox: Option<&Sandbox>,
-    launch: &mut Launch,
     _recorder: &Arc<Recorder>,
-) -> io::Result<Option<WayOut>> {
-    try_open(server, sandbox, launch)
+) -> io::Result<Option<Arc<WayOut>>> {
+    refuse(sandbox).map(|()| None)
 }
 
-/// The same.
-pub(crate) fn try_open(_server: &str, sandbox: Option<&Sandbox>, _launch: &mut Launch) -> io::Result<Option<WayOut>> {
+/// The same, where nothing is recorded.
+pub(crate) fn try_open(_server: &str, sandbox: Option<&Sandbox>, _launch: &mut Launch) -> io::Result<Option<Way>> {
+    refuse(sandbox).map(|()| None)
+}
+
+fn refuse(sandbox: Option<&Sandbox>) -> io::Result<()> {
     if sandbox.is_some_and(|sandbox| !sandbox.hosts.is_empty()) {
         return Err(io::Error::other("this bartizan is built without TLS, and cannot tell what passes"));
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Refuses.

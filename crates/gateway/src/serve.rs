@@ -77,6 +77,9 @@ fn describe(server: &Arc<Server>) -> serde_json::Value {
     let mut described = json!({"name": server.name, "at": server.place()});
     if let (Some(level), Some(fields)) = (server.isolation(), described.as_object_mut()) {
         fields.insert("isolation".to_owned(), level.to_string().into());
+        if !server.exposed().is_empty() {
+            fields.insert("exposed".to_owned(), server.exposed().into());
+        }
     }
     described
 }

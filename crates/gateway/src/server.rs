@@ -8,14 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bartizan_guard::{Fact, ServerProfile};
 use bartizan_mcp::Era;
-use bartizan_sandbox::Launch;
 use tokio::sync::Semaphore;
 
 use crate::eras::Bridging;
 use crate::in_flight::InFlight;
 use crate::notices::Notices;
+use crate::program::Program;
 use crate::upstream::{Endpoint, SharedChild, Starts, UpstreamError};
-use crate::way_out::WayOut;
 
 /// A server of the configuration.
 #[derive(Debug)]
@@ -24,8 +23,6 @@ pub struct Server {
     pub name: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
-    /// How its program leaves its sandbox, if it may.
-    pub way_out: Option<WayOut>,
     /// What guards know about it; replaced when definitions are approved.
     pub profile: ArcSwap<ServerProfile>,
     /// The same for clients of each set of abilities.
@@ -69,9 +66,9 @@ pub(crate) const PROCESSES: usize = 256;
 #[derive(Debug, Clone)]
 pub enum Transport {
     /// As a child process, one for each client session.
-    Command(Box<Launch>),
+    Command(Box<Program>),
     /// The same, where somebody is to see what it writes to standard error.
-    Wrapped(Box<Launch>, Complain),
+    Wrapped(Box<Program>, Complain),
     /// As a child process, one for all clients.
     Shared(Arc<SharedChild>),
     /// Over HTTP.
@@ -142,7 +139,7 @@ impl Server {
     pub fn identity(&self) -> String {
         let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex().chars().take(16).collect::<String>();
         let mut hasher = blake3::Hasher::new();
-        match self.launch() {
+        match self.program().map(|program| &program.launch) {
             Some(launch) => {
                 for word in &launch.args {
                     hasher.update(word.as_encoded_bytes());
@@ -161,13 +158,29 @@ impl Server {
     /// How its program is kept apart from the machine; none if it is no local program.
     #[must_use]
     pub fn isolation(&self) -> Option<bartizan_sandbox::Level> {
-        self.launch().map(Launch::level)
+        self.program().map(|program| program.launch.level())
     }
 
-    pub(crate) fn launch(&self) -> Option<&Launch> {
+    /// The secrets that its program is given, by name.
+    #[must_use]
+    pub fn exposed(&self) -> &[String] {
+        self.program().map(Program::exposed).unwrap_or_default()
+    }
+
+    /// Has what still runs of it reach no more than the server that it is `now`, if it still is one.
+    pub(crate) fn follow(&self, now: Option<&Server>) {
+        let Some(program) = self.program() else { return };
+        let now = now.and_then(Server::program);
+        program.follow(now);
+        if now.is_some_and(|now| program.exposes_others_than(now)) {
+            tracing::warn!(server = %self.name, "what runs of it has the secrets it was started with, until it is started again");
+        }
+    }
+
+    pub(crate) fn program(&self) -> Option<&Program> {
         match &self.transport {
-            Transport::Command(launch) | Transport::Wrapped(launch, _) => Some(launch),
-            Transport::Shared(child) => Some(&child.launch),
+            Transport::Command(program) | Transport::Wrapped(program, _) => Some(program),
+            Transport::Shared(child) => Some(&child.program),
             Transport::Url(_) => None,
         }
     }
@@ -184,8 +197,10 @@ impl Server {
     #[must_use]
     pub fn place(&self) -> String {
         match &self.transport {
-            Transport::Command(launch) | Transport::Wrapped(launch, _) => launch.program.to_string_lossy().into_owned(),
-            Transport::Shared(child) => child.launch.program.to_string_lossy().into_owned(),
+            Transport::Command(program) | Transport::Wrapped(program, _) => {
+                program.launch.program.to_string_lossy().into_owned()
+            }
+            Transport::Shared(child) => child.program.launch.program.to_string_lossy().into_owned(),
             Transport::Url(endpoint) => endpoint.shown.clone(),
         }
     }

@@ -27,6 +27,7 @@ use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
 use crate::opinions::Layers;
 use crate::policy::Policy;
+use crate::program::Program;
 use crate::random;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
@@ -180,19 +181,21 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     let mut servers = Servers::new();
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
-        let mut way_out = None;
         let transport = match &held.upstream {
             Place::Command(command) => {
-                let mut launch = launch(command, workspace);
+                let launch = launch(command, workspace);
                 if let Some(path) = confine::exposed(&launch, config) {
                     return Err(SetupError::Exposed { server: name.to_string(), path });
                 }
-                way_out = way_out::open(&name, command.sandbox.as_deref(), &mut launch, &gateway.recorder)
+                let sandbox = command.sandbox.as_deref();
+                let way_out = way_out::of(&name, sandbox, &gateway.recorder)
                     .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
+                let exposed = sandbox.iter().flat_map(|sandbox| sandbox.exposed.keys().cloned());
+                let program = Program::new(launch, way_out).exposing(exposed);
                 if command.shared {
-                    Transport::Shared(SharedChild::new(&name, launch, command.restart, held.timeout))
+                    Transport::Shared(SharedChild::new(&name, program, command.restart, held.timeout))
                 } else {
-                    Transport::Command(Box::new(launch))
+                    Transport::Command(Box::new(program))
                 }
             }
             Place::Http(http) => Transport::Url(Arc::new(Endpoint {
@@ -216,7 +219,6 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
         let server = Arc::new(Server {
             name: Arc::clone(&name),
             transport,
-            way_out,
             profile,
             profiles: ArcSwap::default(),
             identified: AtomicBool::new(false),
@@ -239,8 +241,10 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
 /// The confined servers whose limit of processor time nobody keeps here, as there is no control group for it.
 pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
     let is_in_vain = |server: &&Arc<Server>| {
-        let limits =
-            server.launch().and_then(|launch| launch.confinement.as_ref()).map(|confinement| &confinement.limits);
+        let limits = server
+            .program()
+            .and_then(|program| program.launch.confinement.as_ref())
+            .map(|confinement| &confinement.limits);
         limits.is_some_and(|limits| limits.cpu.is_some() && !bartizan_sandbox::kept(limits).cpu)
     };
     servers.values().filter(is_in_vain).map(|server| server.name.to_string()).collect()
@@ -293,6 +297,9 @@ fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
         launch.env.set(name, value.expose());
     }
     if let Some(sandbox) = &command.sandbox {
+        for (name, value) in &sandbox.exposed {
+            launch.env.set(name, value.expose());
+        }
         confine::confine(&mut launch, sandbox, workspace);
     }
     launch

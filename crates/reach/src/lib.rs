@@ -6,6 +6,7 @@ pub mod address;
 pub mod host;
 mod policy;
 mod reason;
+pub mod secret;
 
 pub use policy::{Cap, Limits, Permit, Policy, RequestRule, Rule, RuleError};
 pub use reason::Reason;

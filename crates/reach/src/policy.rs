@@ -235,6 +235,12 @@ impl Policy {
         &self.limits
     }
 
+    /// Whether TLS is ended for any host, because only some requests are allowed there.
+    #[must_use]
+    pub fn looks_at_requests(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.requests.is_empty())
+    }
+
     /// What is allowed there, if anything. The rules with the most specific pattern count, all of them and no others.
     #[must_use]
     pub fn permit(&self, target: &Target) -> Option<Permit> {

@@ -66,6 +66,57 @@ fn a_secret_of_another_host_is_not_put_in_place() {
 }
 
 #[test]
+fn a_secret_of_several_hosts_and_headers_has_one_placeholder() {
+    let token = HeaderName::from_static("x-token");
+    let secret = secret("a.example").also("a.example", token.clone()).unwrap().also("b.example", token).unwrap();
+    let held = secret.placeholder().to_owned();
+    let secrets = Secrets(vec![secret]);
+    for (host, name, put) in [
+        ("a.example", "authorization", true),
+        ("a.example", "x-token", true),
+        ("b.example", "x-token", true),
+        ("b.example", "authorization", false),
+        ("c.example", "x-token", false),
+    ] {
+        let (host, mut map) = (Host::parse(host).unwrap(), headers(&[(name, held.clone())]));
+        let used = secrets.apply(Some(&host), &mut map, &"/".parse().unwrap()).unwrap();
+        assert_eq!((map[name] == VALUE, used.put.len(), used.kept.len()), (put, put.into(), (!put).into()), "{name}");
+        assert_eq!(secrets.has_for(&host), host != Host::parse("c.example").unwrap());
+    }
+    assert!(
+        Secret::new("x", "a.example", header::COOKIE, Zeroizing::new("v".to_owned()))
+            .unwrap()
+            .also("a b", header::COOKIE)
+            .is_err()
+    );
+}
+
+#[test]
+fn a_secret_is_replaced_under_its_placeholder_and_withdrawn_with_its_name() {
+    let before = secret("a.example");
+    let held = before.placeholder().to_owned();
+    let new = |name: &str, host: &str| {
+        Secret::new(name, host, header::AUTHORIZATION, Zeroizing::new("the-new-one".to_owned())).unwrap()
+    };
+    for (now, host, expected, kept) in [
+        (vec![new("github", "a.example"), new("other", "a.example")], "a.example", "the-new-one", 0),
+        (vec![new("github", "b.example")], "a.example", &*held, 1),
+        (vec![new("github", "b.example")], "b.example", "the-new-one", 0),
+        (vec![new("other", "a.example")], "a.example", &*held, 1),
+        (Vec::new(), "a.example", &*held, 1),
+    ] {
+        let secrets = Secrets(vec![before.clone()]).replaced_by(now);
+        let mut map = headers(&[("authorization", held.clone())]);
+        let used = secrets.apply(Some(&Host::parse(host).unwrap()), &mut map, &"/".parse().unwrap()).unwrap();
+        assert_eq!((map["authorization"].to_str().unwrap(), used.kept.len()), (expected, kept));
+        assert_eq!(secrets.0.len(), 1, "one of a new name has no placeholder there");
+    }
+    // What was withdrawn can come back.
+    let gone = Secrets(vec![before]).replaced_by(Vec::new());
+    assert_eq!(gone.replaced_by(vec![new("github", "a.example")]).0[0].placeholder(), held);
+}
+
+#[test]
 fn a_header_with_a_secret_is_bounded() {
     let long = Zeroizing::new("x".repeat(LONGEST / 4));
     let secret = Secret::new("long", "a.example", header::AUTHORIZATION, long).unwrap();

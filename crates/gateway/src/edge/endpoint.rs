@@ -131,9 +131,7 @@ impl Front {
         let generation = before.generation.wrapping_add(1);
         // What is in a session goes on with the server that it began with, but not with what that may no longer reach.
         for (name, server) in &before.by_name {
-            if let Some(way_out) = &server.way_out {
-                way_out.follow(servers.get(name).and_then(|now| now.way_out.as_ref()));
-            }
+            server.follow(servers.get(name).map(|now| &**now));
         }
         self.servers.store(Arc::new(Current { generation, by_name: servers }));
         self.peers.retire();

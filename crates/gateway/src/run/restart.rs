@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bartizan_guard::{CallSummary, Direction};
 use bartizan_mcp::{Digest, Era, Kind, Limits, Message, Revision, meta::Meta, method};
-use bartizan_sandbox::{ExitStatus, Launch};
+use bartizan_sandbox::ExitStatus;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +20,7 @@ use super::stdio;
 use crate::admit::Admitted;
 use crate::link::Link;
 use crate::problem::{self, Problem};
+use crate::program::Program;
 use crate::relay::Relay;
 use crate::server::Complain;
 use crate::upstream::{Replies, Reply, Routing, StdioUpstream, Upstream};
@@ -34,7 +35,7 @@ const HANDSHAKE: Duration = Duration::from_secs(60);
 /// Whether and how a server is started again.
 pub(crate) struct Restart {
     /// How to start it; `None` if it is not to be started again.
-    launch: Option<Launch>,
+    program: Option<Program>,
     limits: Limits,
     complain: Complain,
     /// Becomes true when the server was told to end.
@@ -71,9 +72,14 @@ enum Failure {
 }
 
 impl Restart {
-    /// Starts the server again as `launch` says, until `stop` becomes true; never if there is no `launch`.
-    pub(crate) fn new(launch: Option<Launch>, limits: Limits, complain: Complain, stop: watch::Receiver<bool>) -> Self {
-        Restart { launch, limits, complain, stop, seen: Mutex::default() }
+    /// Starts the server again as `program` says, until `stop` becomes true; never if there is none.
+    pub(crate) fn new(
+        program: Option<Program>,
+        limits: Limits,
+        complain: Complain,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Restart { program, limits, complain, stop, seen: Mutex::default() }
     }
 
     /// Notes what the client sends.
@@ -144,13 +150,13 @@ impl Restart {
         status: ExitStatus,
         queue: &mpsc::Sender<Admitted>,
     ) -> Option<Replies> {
-        let launch = self.launch.as_ref().filter(|_| self.mends(status))?;
+        let program = self.program.as_ref().filter(|_| self.mends(status))?;
         let mut why = format!("the server {status}");
         loop {
             self.pause(&why).await?;
             let old = current.load_full();
             let started = tokio::select! {
-                started = self.start(&old, launch, queue) => started,
+                started = self.start(&old, program, queue) => started,
                 () = self.stopped() => return None,
             };
             match started {
@@ -184,7 +190,7 @@ impl Restart {
     /// Notes how the server ended; whether it is to be started again.
     pub(super) fn mends(&self, status: ExitStatus) -> bool {
         self.seen().ended = Some(status);
-        self.launch.is_some() && self.is_wanted(status)
+        self.program.is_some() && self.is_wanted(status)
     }
 
     /// Says that what was started again is not what the client knows.
@@ -211,12 +217,12 @@ impl Restart {
     async fn start(
         &self,
         old: &Link,
-        launch: &Launch,
+        program: &Program,
         queue: &mpsc::Sender<Admitted>,
     ) -> Result<(Arc<Link>, Replies), Failure> {
         let crashed = |why: String| Failure::Crashed(None, why);
         let complain = Arc::clone(&self.complain.0);
-        let child = StdioUpstream::spawn(launch, Routing::Ordered, self.limits, move |line| complain(line)).await;
+        let child = StdioUpstream::spawn(program, Routing::Ordered, self.limits, move |line| complain(line)).await;
         let child = child.map_err(|error| crashed(format!("the server could not be started ({error})")))?;
         let link = Arc::new(old.with_upstream(Upstream::Stdio(child)));
         let started =
@@ -336,9 +342,9 @@ mod tests {
         Message::parse(json.to_owned(), &Limits::default()).unwrap()
     }
 
-    fn restart(launch: Option<Launch>) -> (watch::Sender<bool>, Restart) {
+    fn restart(program: Option<Program>) -> (watch::Sender<bool>, Restart) {
         let (sender, stop) = watch::channel(false);
-        (sender, Restart::new(launch, Limits::default(), Complain(Arc::new(|_| {})), stop))
+        (sender, Restart::new(program, Limits::default(), Complain(Arc::new(|_| {})), stop))
     }
 
     const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
@@ -352,7 +358,7 @@ mod tests {
     #[test]
     fn only_a_crash_of_a_server_that_the_client_knows_is_mended() {
         let check = |said: &[&str], status: ExitStatus, expected: bool| {
-            let (_stop, restart) = restart(Some(Launch::new("true")));
+            let (_stop, restart) = restart(Some(bartizan_sandbox::Launch::new("true").into()));
             let mut asked = None;
             for json in said {
                 let message = message(json);
@@ -414,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_server_that_was_told_to_end_is_not_started_again() {
-        let (stop, restart) = restart(Some(Launch::new("true")));
+        let (stop, restart) = restart(Some(bartizan_sandbox::Launch::new("true").into()));
         for said in [INITIALIZE, INITIALIZED] {
             restart.note_sent(&message(said));
         }

@@ -24,13 +24,14 @@ use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::labels::Who;
 use crate::link::Link;
+use crate::program::Program;
 use crate::random;
 use crate::reload::notes;
 use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
 use crate::upstream::lines::Lines;
 use crate::upstream::{Routing, StdioUpstream, Upstream};
-use crate::way_out::{self, WayOut};
+use crate::way_out;
 
 /// Where no limit is meant.
 const A_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -57,19 +58,18 @@ where
     I: AsyncRead + Unpin + Send + 'static,
     O: AsyncWrite + Unpin + Send + 'static,
 {
-    let mut launch = launch(wrap)?;
-    let way_out = confine(gateway, wrap, &mut launch)?;
+    let program = confined(gateway, wrap, launch(wrap)?)?;
     let limits = gateway.policy.load().limits;
     let (stop, stopped) = watch::channel(false);
     let (principal, session) = (local_user(), random::name());
     let of = Wrapped {
         _conversation: gateway.begin(&session, Who::Starts(&principal, wrap.client)),
         gateway,
-        server: server(gateway, wrap, (&launch, way_out), &complain)?,
+        server: server(gateway, wrap, &program, &complain)?,
         principal,
         session,
         limits,
-        restart: Arc::new(Restart::new(wrap.restart.then(|| launch.clone()), limits, complain.clone(), stopped)),
+        restart: Arc::new(Restart::new(wrap.restart.then(|| program.clone()), limits, complain.clone(), stopped)),
         stop,
     };
     let Ends { input, output, mut signals, mut gone } = ends;
@@ -82,13 +82,13 @@ where
             _ = &mut gone => return Ok(ExitStatus::Code(0)),
         };
         if let Some(opened) = opened {
-            note_started(&of, &launch)?;
+            note_started(&of, &program)?;
             let status = translated::serve(&of, opened, input, output, (signals, gone)).await;
             return note_ended(&of, status);
         }
     }
-    let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, move |line| (complain.0)(line)).await?;
-    note_started(&of, &launch)?;
+    let child = StdioUpstream::spawn(&program, Routing::Ordered, limits, move |line| (complain.0)(line)).await?;
+    note_started(&of, &program)?;
     let (server, principal, upstream) = (Arc::clone(&of.server), of.principal.clone(), Upstream::Stdio(child));
     let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, principal, of.session.clone(), upstream));
     let ended = {
@@ -110,7 +110,7 @@ where
 fn server(
     gateway: &Arc<Gateway>,
     wrap: &Wrap,
-    (launch, way_out): (&Launch, Option<WayOut>),
+    program: &Program,
     complain: &Complain,
 ) -> Result<Arc<Server>, SetupError> {
     let name: Arc<str> = wrap.server_name().into();
@@ -121,8 +121,7 @@ fn server(
         // A client may keep what is said, and where files are is not its business.
         lock_option: if gateway.lock_option.is_empty() { "" } else { " --lock FILE" }.into(),
         name,
-        transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
-        way_out,
+        transport: Transport::Wrapped(Box::new(program.clone()), complain.clone()),
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.
         timeout: A_DAY,
         longest: A_DAY,
@@ -136,9 +135,13 @@ fn server(
     Ok(server)
 }
 
-fn note_started(of: &Wrapped<'_>, launch: &Launch) -> Result<(), SetupError> {
+fn note_started(of: &Wrapped<'_>, program: &Program) -> Result<(), SetupError> {
+    let launch = &program.launch;
     let program = launch.program.to_string_lossy();
-    let started = json!({"server": of.server.name, "program": program, "isolation": launch.level().to_string()});
+    let exposed = Some(of.server.exposed()).filter(|names| !names.is_empty());
+    let started = json!({
+        "server": of.server.name, "program": program, "isolation": launch.level().to_string(), "exposed": exposed,
+    });
     of.gateway.recorder.note("server.started", &started).map(drop).map_err(SetupError::Audit)
 }
 
@@ -162,19 +165,23 @@ async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
     }
 }
 
-/// Confines the server, if that is wished, and opens its way out.
-fn confine(gateway: &Gateway, wrap: &Wrap, launch: &mut Launch) -> Result<Option<WayOut>, RunError> {
+/// The program, confined if that is wished, with its way out.
+fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Program, RunError> {
     let name = wrap.server_name();
-    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)? else { return Ok(None) };
+    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)? else { return Ok(launch.into()) };
     // Where the client happens to be is where the server starts only if it sees that.
     launch.cwd = None;
-    setup::confine::confine(launch, &sandbox, &wrap.directory);
+    for (name, value) in &sandbox.exposed {
+        launch.env.set(name, value.expose());
+    }
+    setup::confine::confine(&mut launch, &sandbox, &wrap.directory);
     let config = gateway.config.borrow().clone();
-    if let Some(path) = config.and_then(|config| setup::confine::exposed(launch, &config)) {
+    if let Some(path) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
         return Err(SetupError::Exposed { server: name, path }.into());
     }
-    let way_out = way_out::open(&name, Some(&sandbox), launch, &gateway.recorder);
-    Ok(way_out.map_err(|why| SetupError::Egress { server: name, why })?)
+    let way_out = way_out::of(&name, Some(&sandbox), &gateway.recorder);
+    let way_out = way_out.map_err(|why| SetupError::Egress { server: name, why })?;
+    Ok(Program::new(launch, way_out).exposing(sandbox.exposed.into_keys()))
 }
 
 fn launch(wrap: &Wrap) -> Result<Launch, RunError> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bartizan_mcp::{Id, Limits};
-use bartizan_sandbox::{Child, ExitStatus, Launch, Level, SpawnError, StderrTail};
+use bartizan_sandbox::{Child, ExitStatus, Level, SpawnError, StderrTail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -13,6 +13,8 @@ use super::demux::{Demux, Names, QUEUE, Routing, Stray};
 use super::lines::{self, Lines};
 use super::{Replies, Reply, Trial, UpstreamError};
 use crate::admit::Admitted;
+use crate::program::{Program, Started};
+use crate::way_out::Way;
 
 /// A running child process and the ways to and from it.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct StdioUpstream {
     child: Child,
     /// Whether it runs in a sandbox, which may be what ends it.
     confined: bool,
+    /// How it leaves that, if it may; after the child, which is ended before this goes.
+    _way: Option<Way>,
 }
 
 /// With what a child runs, if its server bounds that; kept until it says no more.
@@ -87,16 +91,16 @@ impl StdioUpstream {
     /// # Errors
     /// If it cannot be started.
     pub async fn spawn(
-        launch: &Launch,
+        program: &Program,
         routing: Routing,
         limits: Limits,
         on_stderr: impl FnMut(&str) + Send + 'static,
     ) -> Result<StdioUpstream, SpawnError> {
-        let mut child = launch.spawn().await?;
+        let Started { mut child, way, private } = program.start().await?;
         let missing = || SpawnError::Invalid { what: "a stream of the child is missing" };
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, launch.env.private(), on_stderr);
+        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, private, on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let demux = Arc::new(Demux::new(routing));
         let leave = Arc::default();
@@ -108,7 +112,8 @@ impl StdioUpstream {
             stderr,
             leave,
             child,
-            confined: launch.level() == Level::Process,
+            confined: program.launch.level() == Level::Process,
+            _way: way,
         })
     }
 

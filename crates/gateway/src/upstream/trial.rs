@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bartizan_mcp::Limits;
-use bartizan_sandbox::Launch;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Breaker, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit;
 use crate::own;
+use crate::program::Program;
 use crate::recorder::Recorder;
 
 /// The starts of one server's program.
@@ -106,12 +106,12 @@ impl Starts {
 pub(crate) async fn works(
     recorder: &Recorder,
     server: &Arc<str>,
-    (launch, place): (&Launch, Arc<OwnedSemaphorePermit>),
+    (program, place): (&Program, Arc<OwnedSemaphorePermit>),
     limits: Limits,
 ) -> bool {
     let name = Arc::clone(server);
     let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-    let Ok(child) = StdioUpstream::spawn(launch, Routing::ByRequest, limits, log).await else { return false };
+    let Ok(child) = StdioUpstream::spawn(program, Routing::ByRequest, limits, log).await else { return false };
     child.hold(place, None);
     // Without a log nothing is said to anybody, and nothing is known of the program.
     let Ok(hello) = admit::own(recorder, server, SESSION, own::initialize("0")) else { return true };

@@ -123,6 +123,13 @@ pub fn is_told(secret: &str) -> bool {
     found.iter().any(|found| found.span.start == 0 && found.span.end == secret.len())
 }
 
+/// Whether something in a value is told to be a secret, by its form or by the name that the value has.
+#[must_use]
+pub fn is_in_value_of(name: &str, value: &str) -> bool {
+    let text = format!("{name}={value}");
+    Scanner::built_in().look(&text, &Views::of(&text), |_| false).iter().any(|found| found.span.end > name.len() + 1)
+}
+
 fn key_of(key: &str) -> [u8; 32] {
     blake3::derive_key("bartizan 2026 guard secrets allow", key.as_bytes())
 }

@@ -135,8 +135,12 @@ fn local(name: &str, sandbox: Option<&Sandbox>, tried: Tried, host: &Host) -> Se
 fn network(network: &Network, sandbox: Option<&Sandbox>) -> Vec<String> {
     match network {
         Network::Host => vec!["all that this machine reaches".to_owned()],
-        Network::None | Network::Relay(_) => sandbox.map(|sandbox| sandbox.hosts.clone()).unwrap_or_default(),
+        Network::None | Network::Relay(_) => hosts(sandbox),
     }
+}
+
+fn hosts(sandbox: Option<&Sandbox>) -> Vec<String> {
+    sandbox.into_iter().flat_map(|sandbox| &sandbox.hosts).map(ToString::to_string).collect()
 }
 
 fn limits(confinement: &Confinement, groups: Kept) -> Vec<Limit> {

@@ -22,7 +22,6 @@ use std::time::Duration;
 use bartizan_audit::AuditError;
 use bartizan_guard::Direction;
 use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Value, meta::Meta, method};
-use bartizan_sandbox::Launch;
 use serde_json::json;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
@@ -33,6 +32,7 @@ use crate::admit::{self, Admitted};
 use crate::codes::METHOD_NOT_FOUND;
 use crate::metrics::Metrics;
 use crate::own;
+use crate::program::Program;
 use crate::recorder::Recorder;
 pub(crate) use inbox::SharedInbox;
 use links::Links;
@@ -50,7 +50,7 @@ const LISTS: [&str; 3] = [method::TOOLS_LIST_CHANGED, method::PROMPTS_LIST_CHANG
 /// The child process of a server, while there is one, and all who use it.
 pub struct SharedChild {
     name: Arc<str>,
-    pub(crate) launch: Launch,
+    pub(crate) program: Program,
     restart: bool,
     timeout: Duration,
     running: tokio::sync::Mutex<Running>,
@@ -109,10 +109,10 @@ impl std::fmt::Debug for SharedUpstream {
 impl SharedChild {
     /// A child that is started when the first client needs it; again after it ended, if `restart`.
     #[must_use]
-    pub fn new(name: &Arc<str>, launch: Launch, restart: bool, timeout: Duration) -> Arc<SharedChild> {
+    pub fn new(name: &Arc<str>, program: Program, restart: bool, timeout: Duration) -> Arc<SharedChild> {
         Arc::new(SharedChild {
             name: Arc::clone(name),
-            launch,
+            program,
             restart,
             timeout,
             running: tokio::sync::Mutex::default(),
@@ -178,7 +178,7 @@ impl SharedChild {
     async fn begin(self: &Arc<Self>, books: &Books, limits: Limits, lives: u32) -> Result<Arc<Life>, UpstreamError> {
         let name = Arc::clone(&self.name);
         let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-        let child = StdioUpstream::spawn(&self.launch, Routing::Shared, limits, log).await;
+        let child = StdioUpstream::spawn(&self.program, Routing::Shared, limits, log).await;
         let child = child.map_err(|error| UpstreamError::NotStarted(error.to_string()))?;
         // What one process is asked is called as nothing that another was asked.
         child.count_from(u64::from(lives) << 32);

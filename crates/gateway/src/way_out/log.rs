@@ -1,0 +1,71 @@
+//! What a way out reports, in the log.
+
+use std::sync::Arc;
+
+use bartizan_egress::{Event, Sink, Unrecorded, What};
+use serde_json::json;
+
+use crate::recorder::Recorder;
+
+/// What is reported, in the log.
+pub(super) struct Log(pub(super) Arc<Recorder>);
+
+impl Sink for Log {
+    fn record(&self, event: Event) -> Result<(), Unrecorded> {
+        let kind = match event.what {
+            What::Opened => "egress.opened",
+            What::Closed => "egress.closed",
+            What::Request => "egress.request",
+            What::Refused => "egress.refused",
+        };
+        if event.what == What::Refused {
+            let (server, reason) = (&*event.server, event.reason.id());
+            let host = event.host.as_deref().unwrap_or_default();
+            tracing::warn!(
+                server,
+                host,
+                port = event.port,
+                reason,
+                times = event.times,
+                "a confined server was refused a connection"
+            );
+        }
+        if !event.kept.is_empty() {
+            let (server, host) = (&*event.server, event.host.as_deref().unwrap_or_default());
+            let secrets = event.kept.join(", ");
+            tracing::warn!(server, host, %secrets, "a confined server sent a placeholder where it stands for nothing");
+        }
+        let mut fields = json!({"server": &*event.server, "reason": event.reason.id()});
+        if let Some(fields) = fields.as_object_mut() {
+            let mut add = |name: &str, value: Option<serde_json::Value>| {
+                value.into_iter().for_each(|value| _ = fields.insert(name.to_owned(), value));
+            };
+            add("host", event.host.map(Into::into));
+            add("port", event.port.map(Into::into));
+            add("address", event.address.map(|address| address.to_string().into()));
+            add("method", event.method.map(Into::into));
+            add("path", event.path.map(Into::into));
+            if event.what == What::Closed {
+                add("sent", Some(event.sent.into()));
+                add("received", Some(event.received.into()));
+                add("ms", Some(u64::try_from(event.duration.as_millis()).unwrap_or(u64::MAX).into()));
+            }
+            // Names, never values nor what stands for them.
+            let names = |names: &[Arc<str>]| names.iter().map(|name| serde_json::Value::from(&**name)).collect();
+            add("secrets", (!event.secrets.is_empty()).then(|| names(&event.secrets)));
+            add("kept", (!event.kept.is_empty()).then(|| names(&event.kept)));
+            add("terminated", event.terminated.then_some(true.into()));
+            add("times", (event.times > 1).then(|| event.times.into()));
+        }
+        self.0.note(kind, &fields).map(drop).map_err(|_| Unrecorded)
+    }
+}
+
+/// Records nothing, so that nothing leaves.
+pub(super) struct Nobody;
+
+impl Sink for Nobody {
+    fn record(&self, _event: Event) -> Result<(), Unrecorded> {
+        Err(Unrecorded)
+    }
+}

@@ -1,5 +1,7 @@
 //! How a local program is confined: the table of a server, checked.
 
+mod near;
+
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -221,6 +223,11 @@ pub(crate) fn sandbox(
         problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
     }
     check_hosts(&table.net, place, problems);
+    for (index, rule) in table.net.allow.iter().enumerate() {
+        if let Some((text, help)) = near::warning(rule, !table.net.private.is_empty()) {
+            problems.warn(place(&["net", "allow", &index.to_string()]), text).help(help);
+        }
+    }
     if table.net.host {
         let place = place(&["net", "host"]);
         problems

@@ -8,16 +8,14 @@
 //! To use it, for each start of a server: make an [`Egress`], bind a [`Listening`], hand the socket and the [`Token`] to [`inner::Relay`]
 //! in the sandbox, and poll [`Egress::serve`]. Nothing inside can widen anything, as everything is checked outside.
 //!
-//! [`address`] and [`host`] do no I/O and are good for any connection that somebody else names.
+//! [`address`] and [`host`] are those of the crate `address`, by which everything is told that somebody else names.
 
-pub mod address;
 mod authority;
 mod connect;
 mod event;
 mod exchange;
 mod flow;
 pub mod hello;
-pub mod host;
 #[cfg(target_os = "linux")]
 pub mod inner;
 mod meter;
@@ -30,6 +28,8 @@ mod secret;
 mod tls;
 mod token;
 mod tunnel;
+
+pub use bartizan_address::{address, host};
 
 pub use authority::AuthorityError;
 pub use connect::{Resolve, Resolving, System};

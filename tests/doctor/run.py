@@ -63,7 +63,7 @@ def servers(place):
     lost.write_text("#!/nowhere/interpreter\n")
     lost.chmod(0o755)
     plain = {"fs": {"ro": [str(SERVER)], "rw": [str(place / "other")]}}
-    all_limits = {"memory": "256M", "pids": 64, "cpu": 0.5}
+    all_limits = {"memory": "256MiB", "pids": 64, "cpu": 0.5}
     found = {
         "free": (shell(None), True),
         "plain": (shell(plain), True),
@@ -213,7 +213,7 @@ def case_a_refused_connection_is_found_and_what_is_advised_lets_it_pass():
                 entry = wait_for(lambda: refused(reason), f"no {reason}")  # noqa: B023
                 for options in ((), ("--denied",), ("--denied", "--server", "held")):
                     lines = [line for line in command(gateway, "audit", "tail", "--lines", "200", *options).splitlines() if entry["id"] in line]
-                    check(len(lines) == 1 and f"egress.refused held {host}:{port}" in lines[0] and reason in lines[0] and "deny" in lines[0], lines)
+                    check(len(lines) == 1 and all(part in lines[0] for part in (f"egress.refused held {host}:{port} ", f"  {reason}", "  deny ")), lines)
                 why = json.loads(command(gateway, "why", entry["id"], "--json"))
                 [advice] = why["advice"]
                 text = command(gateway, "why", entry["id"])

@@ -113,6 +113,21 @@ class Reload(unittest.TestCase):
         self.file.write_text(GOOD)
         self.until(lambda: self.ready() == (200, "ready\n"))
 
+    def test_an_empty_file_is_not_taken_and_one_with_a_comment_is(self):
+        """Something else may be writing it."""
+        self.file.write_text("")
+        self.until(lambda: "degraded" in self.ready()[1])
+        self.assertTrue(self.serves("one"), "the old one stays")
+        self.assertIn("the file is empty", self.said())
+        self.assertIn("the file is empty", self.entries("config.refused")[-1]["problems"][0])
+        self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n')
+        self.until(lambda: self.serves("two"))
+        self.assertEqual(self.ready(), (200, "ready\n"))
+        # Whoever means to have no servers says something.
+        self.file.write_text("# none\n")
+        self.until(lambda: not self.serves("one"))
+        self.assertFalse(self.serves("two"))
+
     def said_at_the_start(self, config):
         """What another gateway says on standard error until it serves, line by line."""
         with subprocess.Popen([PROGRAM, "serve", "--config", config], stderr=subprocess.PIPE, text=True) as gateway:

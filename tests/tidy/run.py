@@ -33,7 +33,7 @@ ARROWS = {
     "flow": {"mcp"},
     "guard": {"mcp", "detect", "flow", "policy", "pseudonym"},
     "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx", "reach"},
-    "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "egress", "identity", "store"},
+    "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "reach", "egress", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "redteam": {"demo", "gateway", "config", "guard", "identity", "store"},
     "cli": {"redteam", "demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",

@@ -1,5 +1,6 @@
 //! The whole configuration, read and checked.
 
+mod again;
 mod one_server;
 
 use std::collections::BTreeMap;
@@ -244,10 +245,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
-        let Beginning { name, text, environment, locks } = Beginning::of(path)?;
-        let (config, warnings) = read_text(&text, &name, &environment, locks)?;
-        let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Ok((Config { file: Some(file), ..config }, warnings))
+        again::begun(path, Beginning::of(path)?)
     }
 
     /// What a file says about places, and nothing else: whoever only reads what is kept there needs no secrets for it, and

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::model::{Model, ModelTable, model};
 use crate::problems::Problems;
 use crate::secret::Secret;
-use crate::servers::{is_loopback, shown};
+use crate::servers::{METADATA, is_loopback, is_metadata, shown};
 use crate::tls::{self, ServerTls};
 use crate::tree::{self, Node};
 use crate::units::{Size, Span};
@@ -382,6 +382,10 @@ impl Reading<'_> {
         };
         if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             problems.error(place, "a URL cannot hold a user or a password").help("key = \"file:PATH\"");
+            return None;
+        }
+        if is_metadata(&url) {
+            problems.error(place, METADATA).help("give the address of the model itself");
             return None;
         }
         if is_https(&url) && !tls::HAS_TLS {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::problems::Problems;
 use crate::secret::Secret;
-use crate::servers::is_loopback;
+use crate::servers::{METADATA, is_loopback, is_metadata};
 use crate::tls::{self, ServerTls};
 use crate::tree::{self, Node};
 use crate::units::Span;
@@ -397,6 +397,9 @@ impl Reading<'_, '_> {
         let Some(uri) = uri.filter(plain) else {
             return self.error(path, "not a URL that this can be", ISSUER);
         };
+        if is_metadata(&uri) {
+            return self.error(path, METADATA, ISSUER);
+        }
         if uri.scheme() == Some(&Scheme::HTTPS) && !tls::HAS_TLS {
             return self.error(
                 path,

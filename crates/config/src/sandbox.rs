@@ -1,5 +1,6 @@
 //! How a local program is confined: the table of a server, checked.
 
+mod near;
 mod net;
 mod reach;
 mod secrets;
@@ -228,6 +229,11 @@ pub(crate) fn sandbox(
     let is_written = |keys: &[&str]| tree::get(root, &[&["server", name, "sandbox"], keys].concat()).is_some();
     let (hosts, net_limits) = net::net(&table.net, place, is_written, problems);
     let (secrets, exposed) = secrets::secrets(&table.secrets, (&hosts, &table.net.private), place, problems);
+    for (index, held) in hosts.iter().enumerate() {
+        if let Some((text, help)) = near::warning(&held.host, !table.net.private.is_empty()) {
+            problems.warn(place(&["net", "allow", &index.to_string()]), text).help(help);
+        }
+    }
     if table.net.host {
         let place = place(&["net", "host"]);
         problems

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bartizan_reach::host::Host;
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
@@ -252,6 +253,10 @@ impl Check<'_> {
                 .help("send them as a header: headers = { Authorization = \"file:PATH\" }");
             return None;
         }
+        if is_metadata(&url) {
+            problems.error(place, METADATA).help("give the address of the server itself");
+            return None;
+        }
         if url.scheme() == Some(&Scheme::HTTPS) && !tls::HAS_TLS {
             problems
                 .error(place, "this bartizan is built without TLS and cannot reach a server over https://")
@@ -315,6 +320,15 @@ pub(crate) fn shown(url: &Uri, problems: &Problems) -> String {
     let authority = url.authority().map(Authority::as_str).unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), problems.censored(url.path()))
+}
+
+/// What is said of a URL that leads to a metadata service.
+pub(crate) const METADATA: &str =
+    "this is a metadata service of a cloud, which hands out credentials and is never asked";
+
+/// Whether a URL names the service that hands out a cloud's credentials.
+pub(crate) fn is_metadata(url: &Uri) -> bool {
+    url.host().and_then(|host| Host::parse(host).ok()).is_some_and(|host| host.is_metadata())
 }
 
 /// Whether a host of a URL is this machine.

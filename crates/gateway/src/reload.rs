@@ -210,7 +210,7 @@ fn is_same_admin(started: Option<&Admin>, now: Option<&Admin>) -> bool {
 fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> bool {
     // The log of the user's Bartizan is for people in any case.
     let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
-    let outcome = Config::load(file).map_err(|found| Refused::of(found, file)).and_then(|(config, warnings)| {
+    let outcome = Config::load_again(file).map_err(|found| Refused::of(found, file)).and_then(|(config, warnings)| {
         for warning in warnings.into_iter().chain(known_tools::check(&config)) {
             if json { log_fields(&warning) } else { tracing::warn!("{warning}") }
         }

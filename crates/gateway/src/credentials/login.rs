@@ -180,7 +180,10 @@ pub async fn logout(
             reach.map_or(way.clone(), |reach| way.within(reach))
         }
         (_, Some(reach)) => reach.into(),
-        (_, None) => Spot::of(&url).await.reach().into(),
+        (_, None) => {
+            let server = Spot::of(&url).await;
+            Way::from(server.reach()).knowing(server)
+        }
     };
     Ok(told && grant::revoke(&grant, &way).await.is_ok())
 }

@@ -1,7 +1,9 @@
 //! Which addresses may be asked.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use bartizan_reach::address::Kind;
+use bartizan_reach::host::Host;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +28,11 @@ impl Reach {
 
     /// The least that covers an address; none does for those that nobody has any business at.
     fn needed(address: IpAddr) -> Option<Reach> {
-        match address.to_canonical() {
-            IpAddr::V4(address) => of_v4(address),
-            IpAddr::V6(address) => of_v6(address),
+        match Kind::of(address) {
+            Kind::Public => Some(Reach::Public),
+            Kind::Private => Some(Reach::Private),
+            Kind::Loopback => Some(Reach::Machine),
+            Kind::Metadata | Kind::Unfit => None,
         }
     }
 }
@@ -78,45 +82,23 @@ impl Spot {
 }
 
 /// The address that a host of a URL is, if it is no name.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+fn literal(host: &str) -> Option<IpAddr> {
+    Host::parse(host).ok()?.address()
 }
 
 /// Whether a host of a URL is this machine, by what it is called.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let named = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
-    named || literal(host).is_some_and(|address| address.to_canonical().is_loopback())
-}
-
-fn of_v4(address: Ipv4Addr) -> Option<Reach> {
-    let [a, b, c, _] = address.octets();
-    match (a, b, c) {
-        (127, ..) => Some(Reach::Machine),
-        (10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Some(Reach::Private),
-        // This network, links such as that of a cloud's metadata, protocols, examples, benchmarks, groups and the future.
-        (0, ..)
-        | (169, 254, _)
-        | (192, 0, 0 | 2)
-        | (192, 88, 99)
-        | (198, 18 | 19, _)
-        | (198, 51, 100)
-        | (203, 0, 113) => None,
-        (224.., ..) => None,
-        _ => Some(Reach::Public),
+pub(super) fn is_loopback(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => &**name == "localhost" || name.ends_with(".localhost"),
+        Host::Address(address) => Kind::of(*address) == Kind::Loopback,
     }
 }
 
-fn of_v6(address: Ipv6Addr) -> Option<Reach> {
-    let [first, second, ..] = address.segments();
-    match (first, second) {
-        _ if address.is_loopback() => Some(Reach::Machine),
-        (0xfc00..=0xfdff, _) => Some(Reach::Private),
-        // Nothing, examples, and what holds an address of version 4 that was meant by it.
-        (0x2001, 0 | 0xdb8) | (0x2002, _) => None,
-        // Everything else that is handed out to machines.
-        (0x2000..=0x3fff, _) => Some(Reach::Public),
-        _ => None,
-    }
+/// Those of the addresses of a name that are asked: all, or none if one of them is farther in than `reach`.
+///
+/// To leave out the bad ones would do, as nothing else is asked. But an answer that mixes them was made for this.
+pub(super) fn covered(found: Vec<IpAddr>, reach: Reach) -> Vec<IpAddr> {
+    if found.iter().all(|address| reach.covers(*address)) { found } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -143,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn one_address_that_may_not_be_asked_refuses_them_all() {
+        for (addresses, reach, expected) in [
+            (&["8.8.8.8", "2606:4700::1111"][..], Reach::Public, true),
+            (&["8.8.8.8", "10.0.0.1"], Reach::Public, false),
+            (&["8.8.8.8", "10.0.0.1"], Reach::Private, true),
+            (&["10.0.0.1", "127.0.0.1"], Reach::Private, false),
+            (&["127.0.0.1", "169.254.169.254"], Reach::Machine, false),
+            (&["127.0.0.1", "::1"], Reach::Machine, true),
+        ] {
+            let found: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            let all = covered(found.clone(), reach);
+            assert_eq!(all, if expected { found } else { Vec::new() }, "{addresses:?} {reach:?}");
+        }
+    }
+
+    #[test]
     fn how_near_an_address_is() {
         for (address, expected) in [
             ("127.0.0.1", Some(Reach::Machine)),
@@ -163,6 +161,11 @@ mod tests {
             ("0.0.0.0", None),
             ("::", None),
             ("255.255.255.255", None),
+            // Metadata services are nobody's business wherever they are.
+            ("100.100.100.200", None),
+            ("168.63.129.16", None),
+            ("fd00:ec2::254", None),
+            ("3fff::1", None),
             ("224.0.0.1", None),
             ("64:ff9b::7f00:1", None),
             ("2002:7f00:1::", None),

@@ -9,11 +9,12 @@ mod address;
 mod way;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bartizan_reach::host::Host;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -108,15 +109,17 @@ pub fn shown(uri: &Uri) -> String {
 /// # Errors
 /// If not.
 pub fn check(uri: &Uri, reach: Reach) -> Result<(), FetchError> {
-    let host = uri.host().filter(|host| !host.is_empty());
+    // What has more than one reading is nothing that anybody honest names.
+    let host = uri.host().and_then(|host| Host::parse(host).ok());
     let (Some(host), Some(authority)) = (host, uri.authority()) else { return Err(FetchError::Url(shown(uri))) };
     // Unencrypted is what never leaves this machine.
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
-    let near = uri.scheme() == Some(&Scheme::HTTP) && address::is_loopback(host) && reach == Reach::Machine;
+    let near = uri.scheme() == Some(&Scheme::HTTP) && address::is_loopback(&host) && reach == Reach::Machine;
     if authority.as_str().contains('@') || !(secure || near) {
         return Err(FetchError::Url(shown(uri)));
     }
-    match address::literal(host) {
+    match host.address() {
+        _ if host.is_metadata() => Err(FetchError::Address(shown(uri))),
         Some(address) if !reach.covers(address) => Err(FetchError::Address(shown(uri))),
         _ => Ok(()),
     }
@@ -223,11 +226,15 @@ impl tower_service::Service<Name> for Guarded {
     fn call(&mut self, name: Name) -> Self::Future {
         let way = self.0.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = match way.addresses_of(name.as_str()) {
-                Some(known) => known.iter().map(|address| (*address, 0).into()).collect(),
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            let may: Vec<IpAddr> = match way.addresses_of(name.as_str()) {
+                // What the operator named may be in a network of theirs and public at once; it is asked where it may be.
+                Some(known) => known.iter().copied().filter(|address| way.reach().covers(*address)).collect(),
+                None => {
+                    let found = tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip());
+                    address::covered(found.collect(), way.reach())
+                }
             };
-            let may: Vec<_> = found.into_iter().filter(|address| way.reach().covers(address.ip())).collect();
+            let may: Vec<SocketAddr> = may.into_iter().map(|address| (address, 0).into()).collect();
             if may.is_empty() { Err(Refused.into()) } else { Ok(may.into_iter()) }
         })
     }

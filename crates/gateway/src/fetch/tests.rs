@@ -60,6 +60,12 @@ async fn nobody_is_sent_where_they_may_not_be() {
         ("https://[::1]:1/", Reach::Public, address("https://[::1]:1/")),
         ("https://10.0.0.1/x?secret", Reach::Public, address("https://10.0.0.1/x")),
         ("https://169.254.169.254/", Reach::Machine, address("https://169.254.169.254/")),
+        ("https://metadata.google.internal/", Reach::Machine, address("https://metadata.google.internal/")),
+        ("https://100.100.100.200/", Reach::Private, address("https://100.100.100.200/")),
+        // Forms in which only some read an address.
+        ("https://0x7f.1/", Reach::Machine, url("https://0x7f.1/")),
+        ("https://2130706433/", Reach::Machine, url("https://2130706433/")),
+        ("http://127.1/", Reach::Machine, url("http://127.1/")),
         // A name leads there as little.
         ("https://localhost:1/", Reach::Private, address("https://localhost:1/")),
     ] {

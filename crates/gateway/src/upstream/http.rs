@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::breaker::Attempt;
 use super::demux::Stray;
+use super::named::Named;
 use super::sse::SseUpstream;
 use super::tls::{self, Connector};
 use super::{Breaker, Credential, Replies, Reply, UpstreamError};
@@ -46,7 +47,7 @@ pub struct Connections {
 /// # Errors
 /// If it is behind https, and there are no certificates to trust, or its own cannot be used.
 pub fn connections(connect_timeout: Duration, (url, own): (&Uri, Option<&ServerTls>)) -> std::io::Result<Connections> {
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(Named);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
     Ok(Connections::by(tls::over(tcp, url, own)?))

@@ -6,6 +6,7 @@ mod error;
 mod http;
 pub(crate) mod lenient;
 pub(crate) mod lines;
+mod named;
 #[cfg(feature = "tls")]
 mod own_tls;
 mod replies;

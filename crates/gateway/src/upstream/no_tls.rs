@@ -7,7 +7,9 @@ use bartizan_config::ServerTls;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-pub(super) type Connector = HttpConnector;
+use super::named::Named;
+
+pub(super) type Connector = HttpConnector<Named>;
 pub(crate) type Over<R> = HttpConnector<R>;
 
 pub(crate) const SPEAKS_TLS: bool = false;

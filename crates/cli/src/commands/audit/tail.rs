@@ -241,6 +241,13 @@ fn what(record: &Record, entry: &Value) -> Vec<String> {
     if record.kind == "message" {
         return ["server", "method", "tool"].into_iter().filter_map(text).collect();
     }
+    if egress::is_about(&record.kind) {
+        // Where to, and what was asked there, if that was seen.
+        let times = entry.get("times").and_then(Value::as_u64).map(|times| format!("×{times}"));
+        let all =
+            [Some(inline(&record.kind)), text("server"), egress::target(entry), text("method"), text("path"), times];
+        return all.into_iter().flatten().collect();
+    }
     let who = who(record, entry);
     let mut what = vec![inline(&record.kind)];
     what.extend(SUBJECTS.into_iter().filter_map(|key| {
@@ -250,12 +257,6 @@ fn what(record: &Record, entry: &Value) -> Vec<String> {
         let found = if key == "principal" { format!("for {found}") } else { found };
         (!is_said).then_some(found)
     }));
-    if egress::is_about(&record.kind) {
-        // What was asked of whom, where that was seen.
-        what.extend(egress::target(entry));
-        what.extend(text("path"));
-        what.extend(entry.get("times").and_then(Value::as_u64).map(|times| format!("×{times}")));
-    }
     what.extend(entry.get("total").and_then(Value::as_u64).map(|total| format!("×{total}")));
     what.extend(sources(entry));
     what

@@ -1,8 +1,8 @@
 //! Asks an issuer something over HTTP.
 //!
 //! **Threat.** Whoever can have the gateway ask elsewhere, or answer in the issuer's place, decides who comes in. So only
-//! what the operator has named is asked, or what that names itself over a connection as safe; no redirect is followed, and
-//! an answer is small and comes soon.
+//! what the operator has named is asked, or what that names itself over a connection as safe and no nearer to this machine than it
+//! is itself; no redirect is followed, and an answer is small and comes soon.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Map, Value};
 
+use crate::fetch::{self, Form, Spot, Way, origin};
 use crate::upstream::{Connections, connections};
 
 /// How long an answer may take in all.
@@ -27,6 +28,9 @@ const LARGEST: usize = 512 * 1024;
 pub(crate) struct Fetcher {
     issuer: Box<str>,
     connections: Connections,
+    /// The origins that the operator has named.
+    named: Vec<String>,
+    own: Option<ServerTls>,
     /// Whether it is on this machine and spoken to unencrypted, as the operator has said.
     is_local: bool,
 }
@@ -44,7 +48,9 @@ impl Fetcher {
         // If any of them is secure, so has the client to be.
         let secure = all.iter().find(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let of = secure.or(all.first()).cloned().unwrap_or_default();
-        Ok(Fetcher { issuer: issuer.into(), connections: connections(TIMEOUT, (&of, own))?, is_local })
+        let connections = connections(TIMEOUT, (&of, own))?;
+        let named = all.iter().map(origin).collect();
+        Ok(Fetcher { issuer: issuer.into(), connections, named, own: own.cloned(), is_local })
     }
 
     /// The address that an issuer names itself, if it is as safe as the issuer's own.
@@ -59,6 +65,9 @@ impl Fetcher {
 
     /// What is there.
     pub(super) async fn get(&self, uri: &Uri) -> Result<Bytes, String> {
+        if !self.named.contains(&origin(uri)) {
+            return good(self.elsewhere(uri, None).await?);
+        }
         let request = Request::get(uri.clone()).header(header::ACCEPT, "application/json").body(Full::default());
         good(self.ask(request.map_err(|error| error.to_string())?).await?)
     }
@@ -106,6 +115,11 @@ impl Fetcher {
         authorization: Option<HeaderValue>,
         form: Bytes,
     ) -> Result<(StatusCode, Bytes), String> {
+        if !self.named.contains(&origin(uri)) {
+            let body = str::from_utf8(&form).map_err(|error| error.to_string())?;
+            let form = Form { kind: "application/x-www-form-urlencoded", body, authorization: authorization.as_ref() };
+            return self.elsewhere(uri, Some(form)).await;
+        }
         let request = Request::builder()
             .method(Method::POST)
             .uri(uri.clone())
@@ -117,6 +131,21 @@ impl Fetcher {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
         self.ask(request).await
+    }
+
+    /// Asks where the issuer says, and not the operator.
+    async fn elsewhere(&self, uri: &Uri, form: Option<Form<'_>>) -> Result<(StatusCode, Bytes), String> {
+        let asked = async {
+            let issuer: Uri = self.issuer.parse().map_err(|_| "its identifier is no URL".to_owned())?;
+            let own = self.own.as_ref();
+            let way = Way::from(Spot::of(&issuer).await.reach()).by(&issuer, own, own);
+            let fetched = match form {
+                Some(form) => fetch::post(uri, form, &way).await,
+                None => fetch::get(uri, &way).await,
+            };
+            fetched.map(|fetched| (fetched.status, fetched.body)).map_err(|error| error.to_string())
+        };
+        tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| "it does not answer in time".to_owned())?
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
@@ -169,9 +198,51 @@ mod tests {
             let fetcher = Fetcher {
                 issuer: issuer.into(),
                 connections: connections(TIMEOUT, (&Uri::default(), None)).unwrap(),
+                named: Vec::new(),
+                own: None,
                 is_local: issuer.starts_with("http:"),
             };
             assert_eq!(fetcher.address(address).is_ok(), good, "{issuer} {address}");
+        }
+    }
+
+    /// Answers once at an address of this machine; where, and whether somebody has come.
+    async fn answering() -> (String, tokio::task::JoinHandle<()>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let came = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nkeys").await.unwrap();
+        });
+        (origin, came)
+    }
+
+    #[tokio::test]
+    async fn what_an_issuer_names_is_no_nearer_than_it_is_itself() {
+        for (issuer, expected) in [
+            // The operator has named one on this machine, so it may name another there.
+            ("http://127.0.0.1:1", true),
+            // One that everybody reaches sends nobody to this machine.
+            ("https://8.8.8.8", false),
+            ("https://10.0.0.1", false),
+        ] {
+            let (named, came) = answering().await;
+            let fetcher = Fetcher::new(issuer, std::iter::empty(), None).unwrap();
+            let got = fetcher.get(&format!("{named}/jwks").parse().unwrap()).await;
+            assert_eq!(got.is_ok_and(|keys| keys == "keys"), expected, "{issuer}");
+            assert_eq!(came.is_finished(), expected, "{issuer}");
+        }
+        // What the operator has named is asked wherever it is.
+        let (named, came) = answering().await;
+        let fetcher = Fetcher::new("https://8.8.8.8", [named.as_str()].into_iter(), None).unwrap();
+        assert_eq!(fetcher.get(&format!("{named}/jwks").parse().unwrap()).await.unwrap(), "keys");
+        came.await.unwrap();
+        for place in ["https://169.254.169.254/latest", "https://metadata.google.internal/"] {
+            let fetcher = Fetcher::new("http://127.0.0.1:1", std::iter::empty(), None).unwrap();
+            let why = fetcher.get(&place.parse().unwrap()).await.unwrap_err();
+            assert!(why.contains("not asked"), "{place}: {why}");
         }
     }
 }

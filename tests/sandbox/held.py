@@ -12,7 +12,6 @@ import re
 import ssl
 import subprocess
 import threading
-import time
 
 import reach
 from harness import BINARY, ROOT, TOOLS, Gateway, Raw, check, equal, wait_for
@@ -58,6 +57,8 @@ class Site(http.server.BaseHTTPRequestHandler):
 def site(folder=None):
     """One that runs, over TLS if there is a folder with its certificate."""
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    # Some of what it answers is cut off.
+    running.handle_error = lambda *_: None
     running.asked = []
     if folder:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -146,7 +147,7 @@ def a_secret_reaches_its_host_and_the_server_never_has_it(bench):
             check(VALUE not in text and held not in text, "the log holds the secret or its placeholder")
         certificate = run(client, "printenv SSL_CERT_FILE; stat -c %a $SSL_CERT_FILE; echo x >> $SSL_CERT_FILE; rm -f $SSL_CERT_FILE; chmod 600 $SSL_CERT_FILE;"
                                   " grep -c BEGIN $SSL_CERT_FILE; grep -c BEGIN $NODE_EXTRA_CA_CERTS; grep -c PRIVATE $SSL_CERT_FILE")
-        check("\n400\n" in certificate and certificate.rstrip().endswith("2\n1\n0") and "Read-only" in certificate, certificate)
+        check("\n400\n2\n1\n0\n" in certificate and "Read-only" in certificate, certificate)
 
 
 def everything(folder):
@@ -261,10 +262,10 @@ def a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not(bench):
         (bench.place / "outside" / "value").write_text(VALUE + "\n")
         reload(lambda text: text)
         equal(sent(), f"Bearer {VALUE}", "after another")
-        reload(lambda text: text.replace(', "secrets"', "").replace("secrets = {TOKEN", "secrets = {OTHER"))
+        reload(lambda text: text.replace("secrets = {TOKEN", "secrets = {OTHER"))
         equal(sent(), f"Bearer {held}", "a secret that is gone")
         check("has to be started again for that" in gateway.said.read_text(), "nobody is told that the new one is not there")
-        check("what the new configuration" in gateway.said.read_text() and VALUE not in gateway.said.read_text())
+        check(VALUE not in gateway.said.read_text() and NEXT not in gateway.said.read_text(), "the log holds a secret")
 
 
 def only_who_is_told_to_has_the_secret_itself(bench):

@@ -97,15 +97,16 @@ class Bench:
 
     @contextlib.contextmanager
     def gateway(self, servers):
-        before = os.environ.get("SSL_CERT_FILE")
+        # Whom the machine trusts, here and in the sandbox: nobody but the authority of the site.
+        names = ("SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+        before = {name: os.environ.pop(name, None) for name in names}
         os.environ["SSL_CERT_FILE"] = str(self.place / "outside" / "ours.pem")
         try:
             with reach.names(self.place, {SITE: "127.0.0.1", OTHER: "127.0.0.1"}), Gateway(servers, self.quiet) as gateway:
                 yield gateway
         finally:
-            os.environ.pop("SSL_CERT_FILE")
-            if before is not None:
-                os.environ["SSL_CERT_FILE"] = before
+            del os.environ["SSL_CERT_FILE"]
+            os.environ.update({name: value for name, value in before.items() if value is not None})
 
     def held(self, **more):
         table = {"net": self.net(), "secrets": {"TOKEN": self.secret()}} | more

@@ -11,6 +11,7 @@ import pathlib
 import re
 import ssl
 import subprocess
+import tempfile
 import threading
 
 import reach
@@ -267,6 +268,24 @@ def a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not(bench):
         equal(sent(), f"Bearer {held}", "a secret that is gone")
         check("has to be started again for that" in gateway.said.read_text(), "nobody is told that the new one is not there")
         check(VALUE not in gateway.said.read_text() and NEXT not in gateway.said.read_text(), "the log holds a secret")
+
+
+def what_a_start_needs_goes_with_it_or_before_the_next(bench):
+    with bench.gateway({"held": bench.held()}) as gateway:
+        def there(pid):
+            return list(pathlib.Path(tempfile.gettempdir()).glob(f"bartizan-egress-{pid}-*"))
+        first = gateway.process.pid
+        with Raw(gateway, "/mcp/held") as one:
+            with Raw(gateway, "/mcp/held") as other:
+                check(all(HELD.search(run(client, "printenv TOKEN")) for client in (one, other)))
+                equal(len(there(first)), 2, "a place for each start")
+            wait_for(lambda: len(there(first)) == 1, "what has ended keeps its place")
+            check("welcome" in run(one, f"curl -sS -m 20 '{bench.url()}'"), "the control: the other goes on")
+            gateway.again()
+        check(there(first), "the control: a killed gateway removes nothing")
+        with Raw(gateway, "/mcp/held") as client:
+            run(client, "true")
+            equal((len(there(first)), len(there(gateway.process.pid))), (0, 1), "what was left, and what is there")
 
 
 def only_who_is_told_to_has_the_secret_itself(bench):

@@ -180,6 +180,11 @@ def case_a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not():
         held.a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not(bench(place))
 
 
+def case_what_a_start_needs_goes_with_it_or_before_the_next():
+    with machine() as place:
+        held.what_a_start_needs_goes_with_it_or_before_the_next(bench(place))
+
+
 def case_only_who_is_told_to_has_the_secret_itself():
     with machine() as place:
         held.only_who_is_told_to_has_the_secret_itself(bench(place))

@@ -138,10 +138,10 @@ fn server(
 fn note_started(of: &Wrapped<'_>, program: &Program) -> Result<(), SetupError> {
     let launch = &program.launch;
     let program = launch.program.to_string_lossy();
-    let exposed = Some(of.server.exposed()).filter(|names| !names.is_empty());
-    let started = json!({
-        "server": of.server.name, "program": program, "isolation": launch.level().to_string(), "exposed": exposed,
-    });
+    let mut started = json!({"server": of.server.name, "program": program, "isolation": launch.level().to_string()});
+    if let (Some(fields), false) = (started.as_object_mut(), of.server.exposed().is_empty()) {
+        fields.insert("exposed".to_owned(), of.server.exposed().into());
+    }
     of.gateway.recorder.note("server.started", &started).map(drop).map_err(SetupError::Audit)
 }
 

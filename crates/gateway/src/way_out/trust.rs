@@ -29,9 +29,12 @@ const FURTHER: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 pub(super) fn hand_over(launch: &mut Launch, place: &Place, authority: &str) -> io::Result<Vec<PathBuf>> {
     // By whether it is all of them, and by the file that the variable names already.
     let mut made: Vec<((bool, Option<OsString>), PathBuf)> = Vec::new();
+    // Where a program's own variable names none, most look at this one.
+    let usual = launch.env.get("SSL_CERT_FILE").map(ToOwned::to_owned);
     let variables = WHOLE.iter().map(|name| (*name, true)).chain(FURTHER.iter().map(|name| (*name, false)));
     for (name, whole) in variables {
-        let kind = (whole, launch.env.get(name).map(ToOwned::to_owned));
+        let named = launch.env.get(name).map(ToOwned::to_owned);
+        let kind = (whole, named.or_else(|| usual.clone().filter(|_| whole)));
         let known = made.iter().find(|(held, _)| *held == kind).map(|(_, path)| path.clone());
         let path = match known {
             Some(path) => path,
@@ -70,22 +73,32 @@ mod tests {
     #[test]
     fn each_variable_names_what_it_named_and_the_authority() {
         let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("own.pem");
-        std::fs::write(&own, "OWN").unwrap();
-        let place = Place::make().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            path
+        };
+        let (own, pip) = (write("own"), write("pip"));
+        for (given, whole, node) in [
+            (vec![("SSL_CERT_FILE", &own), ("PIP_CERT", &pip), ("NODE_EXTRA_CA_CERTS", &own)], "own", "own"),
+            (vec![("PIP_CERT", &pip)], system(), ""),
+        ] {
+            let place = Place::make().unwrap();
+            let mut launch = Launch::new("true");
+            launch.env = Environment::empty();
+            for (name, path) in given {
+                launch.env.set(name, path);
+            }
+            let files = hand_over(&mut launch, &place, "AUTHORITY").unwrap();
+            let of = |name: &str| std::fs::read_to_string(launch.env.get(name).unwrap()).unwrap();
+            for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"] {
+                assert_eq!(of(name), format!("{whole}\nAUTHORITY"), "{name}");
+            }
+            assert_eq!((of("PIP_CERT"), of("DENO_CERT")), ("pip\nAUTHORITY".to_owned(), "\nAUTHORITY".to_owned()));
+            assert_eq!(of("NODE_EXTRA_CA_CERTS"), format!("{node}\nAUTHORITY"));
+            assert!(files.len() <= 4 && files.iter().all(|path| path.is_file()));
+        }
         let mut launch = Launch::new("true");
-        launch.env = Environment::empty();
-        launch.env.set("SSL_CERT_FILE", &own).set("NODE_EXTRA_CA_CERTS", &own).set("REQUESTS_CA_BUNDLE", &own);
-        let files = hand_over(&mut launch, &place, "AUTHORITY").unwrap();
-        let of = |name: &str| std::fs::read_to_string(launch.env.get(name).unwrap()).unwrap();
-        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
-            assert_eq!(of(name), "OWN\nAUTHORITY", "{name}");
-        }
-        assert_eq!(of("DENO_CERT"), "\nAUTHORITY");
-        for name in ["CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT"] {
-            assert_eq!(of(name), format!("{}\nAUTHORITY", system()), "{name}");
-        }
-        assert_eq!(files.len(), 4);
         launch.env.set("PIP_CERT", folder.path().join("none.pem"));
         let error = hand_over(&mut launch, &Place::make().unwrap(), "AUTHORITY").unwrap_err();
         assert!(error.to_string().contains("none.pem"), "{error}");

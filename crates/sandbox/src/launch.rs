@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Confinement, Environment, SpawnError, platform};
+use crate::{Child, Confinement, Environment, Runtime, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Level {
     None,
     /// The server runs in namespaces of its own, sees what its profile names, and reaches what that allows.
     Process,
+    /// The same, in a container that a runtime makes inside of that.
+    Container,
+    /// The same, with a kernel of its own.
+    Vm,
 }
 
 impl fmt::Display for Level {
@@ -23,6 +27,8 @@ impl fmt::Display for Level {
         f.write_str(match self {
             Self::None => "none",
             Self::Process => "process",
+            Self::Container => "container",
+            Self::Vm => "vm",
         })
     }
 }
@@ -62,12 +68,18 @@ impl Launch {
     /// Dropping the future ends whatever was started so far.
     pub async fn spawn(&self) -> Result<Child, SpawnError> {
         self.check()?;
-        platform::start(self).await
+        let runtime = self.confinement.as_ref().and_then(|confinement| confinement.runtime.as_ref());
+        let Some(runtime) = runtime.map(Runtime::found).transpose()? else { return platform::start(self).await };
+        let mut launch = self.clone();
+        launch.confinement.iter_mut().for_each(|confinement| confinement.runtime = Some(runtime.clone()));
+        launch.check()?;
+        platform::start(&launch).await
     }
 
     /// How much the server is kept apart.
     pub fn level(&self) -> Level {
-        if self.confinement.is_some() { Level::Process } else { Level::None }
+        let Some(confinement) = &self.confinement else { return Level::None };
+        confinement.runtime.as_ref().map_or(Level::Process, |runtime| runtime.kind.level())
     }
 
     /// Refuses what the operating system has no way to express.

@@ -8,7 +8,7 @@
 //! [`adopt_orphans`], ends the rest.
 //!
 //! With a [`Confinement`] the server also runs in namespaces of its own and sees, uses and reaches no more than
-//! that names ([`Level::Process`]). What cannot be held without one: a server of the same user may kill both the
+//! that names ([`Level::Process`]), and with a [`Runtime`] in it that stands around it as well. What cannot be held without one: a server of the same user may kill both the
 //! gateway and the launcher at once and then lives on.
 
 mod child;
@@ -17,6 +17,7 @@ mod detached;
 mod environment;
 mod error;
 mod launch;
+mod runtimes;
 mod stderr;
 
 #[cfg(target_os = "linux")]
@@ -35,4 +36,5 @@ pub use environment::Environment;
 pub use error::SpawnError;
 pub use launch::{Launch, Level};
 pub use platform::{RelayProgram, adopt_orphans, init_if_asked, set_init_program, set_relay_program};
+pub use runtimes::{FoundRuntime, Runtime, RuntimeKind, runtimes};
 pub use stderr::StderrTail;

@@ -34,13 +34,32 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Follows it if the server is to be confined.
 const CONFINED: &str = "confined";
+/// Follows it if a runtime is to stand between the sandbox and the server.
+const MONITORED: &str = "monitored";
+/// Follows it in the server's own process in a container.
+const SEALED: &str = "sealed";
+
+/// What the launcher has to know before it can be told anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walls {
+    None,
+    Process,
+    /// Those, and a runtime's in them.
+    Monitored,
+}
 
 /// Plays the launcher's part, and never returns, if this process was started for that.
 ///
 /// Must be the first thing `main` does, before it starts a thread or opens a file.
 pub fn init_if_asked() {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        init::run(std::env::args_os().nth(2).is_some_and(|argument| argument == CONFINED))
+        let how = std::env::args_os().nth(2).unwrap_or_default();
+        match how.to_str() {
+            Some(SEALED) => confine::run_sealed(),
+            Some(MONITORED) => init::run(Walls::Monitored),
+            Some(CONFINED) => init::run(Walls::Process),
+            _ => init::run(Walls::None),
+        }
     }
 }
 
@@ -63,9 +82,11 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
 
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
-    let confined = launch.confinement.is_some();
+    let walls = launch.confinement.as_ref().map_or(Walls::None, |confinement| {
+        if confinement.runtime.is_some() { Walls::Monitored } else { Walls::Process }
+    });
     let launcher =
-        start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
+        start_launcher(theirs.into(), walls).map_err(|error| SpawnError::system("start the launcher", error))?;
     let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());
@@ -94,10 +115,15 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
     })
 }
 
-fn start_launcher(control: OwnedFd, confined: bool) -> io::Result<tokio::process::Child> {
+fn start_launcher(control: OwnedFd, walls: Walls) -> io::Result<tokio::process::Child> {
     let program = PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into());
     let mut command = Command::new(program);
-    command.arg0("bartizan").arg(ARGUMENT).args(confined.then_some(CONFINED)).env_clear();
+    let how = match walls {
+        Walls::None => None,
+        Walls::Process => Some(CONFINED),
+        Walls::Monitored => Some(MONITORED),
+    };
+    command.arg0("bartizan").arg(ARGUMENT).args(how).env_clear();
     // A group of its own, so that neither Ctrl-C nor the death of the gateway's group reaches it.
     command.process_group(0);
     command.stdin(control).stdout(Stdio::null()).stderr(Stdio::null());

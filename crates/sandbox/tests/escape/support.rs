@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bartizan_sandbox::{Child, Confinement, Environment, ExitStatus, Launch};
+use bartizan_sandbox::{Child, Confinement, Environment, ExitStatus, Launch, Level, Runtime, RuntimeKind};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 
@@ -35,6 +36,35 @@ impl Machine {
     }
 }
 
+/// The runtime that the servers of the case now running are started with; 0 is none.
+static RUNTIME: AtomicUsize = AtomicUsize::new(0);
+
+/// The level `process`, and each runtime of this machine.
+pub(crate) fn levels() -> Vec<Option<RuntimeKind>> {
+    let found: Vec<RuntimeKind> = bartizan_sandbox::runtimes().into_iter().map(|found| found.runtime.kind).collect();
+    std::iter::once(None).chain(found.into_iter().map(Some)).collect()
+}
+
+pub(crate) fn use_level(runtime: Option<RuntimeKind>) {
+    let at = RuntimeKind::ALL.iter().position(|kind| Some(*kind) == runtime);
+    RUNTIME.store(at.map_or(0, |at| at + 1), Ordering::Relaxed);
+}
+
+/// The runtime of the case now running.
+pub(crate) fn runtime() -> Option<RuntimeKind> {
+    RuntimeKind::ALL.get(RUNTIME.load(Ordering::Relaxed).wrapping_sub(1)).copied()
+}
+
+/// Whether its servers have a kernel of their own.
+pub(crate) fn own_kernel() -> bool {
+    runtime().is_some_and(|kind| kind.level() == Level::Vm)
+}
+
+/// How a server ends by a signal: a runtime says it as a shell does.
+pub(crate) fn by_signal(signal: i32) -> ExitStatus {
+    if runtime().is_some() { ExitStatus::Code(128 + signal) } else { ExitStatus::Signal(signal) }
+}
+
 pub(crate) const SECRET: &str = "the-secret-of-the-user";
 
 /// What a server needs to run at all, and one directory to write to.
@@ -47,6 +77,7 @@ pub(crate) fn confinement(machine: &Machine) -> Confinement {
         writable: vec![machine.work.clone()],
         home: Some("/home/sandbox".into()),
         scratch: 8 << 20,
+        runtime: runtime().map(Runtime::usual),
         ..Confinement::default()
     }
     .resolved()

@@ -1,4 +1,4 @@
-//! The level `process`: a server in namespaces of its own, with nothing but what its profile names.
+//! A server in namespaces of its own, with nothing but what its profile names, and what may stand around it in there.
 //!
 //! Two processes stand between the gateway and the server. The *launcher* stays on the machine: it makes what has to
 //! be made there (control groups, placeholders), watches, and takes it away in the end. The *first process* of the
@@ -7,20 +7,24 @@
 //!
 //! Nothing of this is done by halves. Whatever step fails, the server does not start.
 
+mod bundle;
 mod cgroup;
 mod filter;
 mod first;
 pub(super) mod landlock;
 mod launcher;
+mod monitor;
 mod placeholder;
 mod privileges;
 mod relay;
 mod root;
+mod sealed;
 
 use std::io;
 use std::path::Path;
 
 pub(super) use launcher::run;
+pub(super) use sealed::run as run_sealed;
 pub use relay::{RelayProgram, set_relay_program};
 
 use super::wire::Failure;

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{monitor, sealed};
-use crate::linux::wire::Plan;
 use crate::Confinement;
+use crate::linux::wire::Plan;
 
 /// The version of the specification; each runtime takes this one.
 const VERSION: &str = "1.0.2";
@@ -159,8 +159,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_in_the_file_is_refused() {
-        let confinement =
-            Confinement { runtime: Some(Runtime::usual(RuntimeKind::Runsc)), ..Confinement::default() };
+        let confinement = Confinement { runtime: Some(Runtime::usual(RuntimeKind::Runsc)), ..Confinement::default() };
         let mut plan = plan();
         plan.args = vec![OsString::from_vec(vec![0xff])];
         let refused = write(&confinement, &plan, Path::new("/bin/x")).unwrap_err();

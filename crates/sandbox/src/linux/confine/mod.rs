@@ -24,8 +24,8 @@ use std::io;
 use std::path::Path;
 
 pub(super) use launcher::run;
-pub(super) use sealed::run as run_sealed;
 pub use relay::{RelayProgram, set_relay_program};
+pub(super) use sealed::run as run_sealed;
 
 use super::wire::Failure;
 use crate::Confinement;

@@ -53,9 +53,8 @@ pub(super) fn is_sealed(runtime: &Runtime) -> bool {
 
 /// File systems that the runtime has and the server does not, by where they are mounted.
 pub(super) fn room(runtime: &Runtime) -> Step<Vec<(&'static str, OwnedFd)>> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let attributes =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let room = root::memory(ROOM_SIZE, ROOM_FILES, attributes);
     let mut all = vec![(ROOM, room.map_err(|error| Failed::new("make room for the runtime", &error))?)];
     if runtime.kind == RuntimeKind::Runsc {
@@ -97,8 +96,7 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio, listing: OwnedFd) -> Step<(Pid
     let started = command.spawn().map_err(|error| Failed::at("start the runtime", &runtime.program, &error))?;
     drop(command);
     let pid = i32::try_from(started.id()).ok().and_then(Pid::from_raw).ok_or(Failure::Silent)?;
-    await_start(pid, &runtime)?;
-    Ok((pid, program))
+    Ok((await_start(pid, &runtime)?, program))
 }
 
 /// What the process of the runtime gives up before it becomes that.
@@ -133,7 +131,8 @@ fn arguments(kind: RuntimeKind) -> Vec<String> {
     let mut all = vec![format!("--root={ROOM}/state"), format!("--log={ROOM}/log")];
     let mut add = |more: &[&str]| all.extend(more.iter().map(|word| (*word).to_owned()));
     match kind {
-        RuntimeKind::Runc | RuntimeKind::Crun => add(&["--rootless=true", "run", "--no-new-keyring"]),
+        // It goes once the server runs, which then has its own streams, and is the first process's to collect.
+        RuntimeKind::Runc | RuntimeKind::Crun => add(&["--rootless=true", "run", "--detach", "--no-new-keyring"]),
         // The network is that of the sandbox. What lies in the server's files may be changed from outside.
         RuntimeKind::Runsc => add(&[
             "--rootless",
@@ -176,25 +175,29 @@ fn find(plan: &Plan) -> Step<PathBuf> {
     }
 }
 
-/// Waits until the runtime has written which process the server is, or ends without.
-fn await_start(pid: Pid, runtime: &Runtime) -> Step<()> {
+/// Waits until the server runs; the process that ends when it does.
+fn await_start(pid: Pid, runtime: &Runtime) -> Step<Pid> {
     let name = runtime.kind.name();
+    let failed =
+        |how: &str| Failure::Confine { step: format!("start the server with {name}{how}{}", complaint()), error: 0 };
     for _ in 0..LOOKS {
         // Left for whoever collects it in the end.
         let ended = rustix::process::waitid(
             WaitId::Pid(pid),
             WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
         );
-        let ended = matches!(ended, Ok(Some(_)));
-        if fs::metadata(in_room("pid")).is_ok_and(|file| file.len() > 0) {
-            return Ok(());
+        let ended = ended.ok().flatten();
+        // Which process the server is, as the runtime sees it.
+        let written = fs::read_to_string(in_room("pid")).ok().and_then(|text| text.trim().parse().ok());
+        match (runtime.kind.level(), written.and_then(Pid::from_raw), ended) {
+            // The server is behind another kernel; the runtime ends with it.
+            (Level::Vm, Some(_), _) => return Ok(pid),
+            (Level::Vm, None, None) | (_, _, None) => std::thread::sleep(LOOK),
+            (_, Some(server), Some(status)) if status.exit_status() == Some(0) => return Ok(server),
+            (_, _, Some(_)) => return Err(failed("")),
         }
-        if ended {
-            return Err(Failure::Confine { step: format!("start the server with {name}{}", complaint()), error: 0 });
-        }
-        std::thread::sleep(LOOK);
     }
-    Err(Failure::Confine { step: format!("start the server with {name}, which took too long{}", complaint()), error: 0 })
+    Err(failed(", which took too long"))
 }
 
 /// What the runtime said last, shortened.

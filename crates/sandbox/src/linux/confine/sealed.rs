@@ -68,9 +68,8 @@ fn is_without_rights() -> io::Result<()> {
     let sets = capabilities(None)?;
     let held = sets.effective | sets.permitted | sets.inheritable;
     // A number that the kernel does not know is an error, and the end of those that it does.
-    let bound = (0..64).any(|number| {
-        capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << number)).unwrap_or_default()
-    });
+    let bound = (0..64)
+        .any(|number| capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << number)).unwrap_or_default());
     if !held.is_empty() || bound {
         return Err(io::Error::other("the runtime has left it capabilities"));
     }

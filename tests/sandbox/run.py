@@ -296,7 +296,8 @@ def case_mistakes_in_the_table_are_shown():
         config = pathlib.Path(folder) / "bartizan.toml"
         for line, said in (('fs.rw = ["/"]', "whole file system"), ('fs.ro = ["../x"]', "without `..`"), ('fs.deny = ["/etc/"]', "no name below"),
                            ('require = ["seatbelts"]', "nothing that can be required"), ('limits.pids = 0', "nothing starts"),
-                           ('limits.cpu = -1.0', "number of processors"), ('level = "vm"', "level"), ('fs.rw = ["~/notes"]', "pattern of shells"), ('fs.ro = ["/home/*/x"]', "pattern of shells"),
+                           ('limits.cpu = -1.0', "number of processors"), ('level = "jail"', "level"), ('level = "vm"\nruntime = "runc"', "gives the level"), ('level = "container"\nruntime = "docker"', "no runtime that is known"),
+                           ('level = "container"\nruntime = "bin/runc"', "whole path"), ('runtime = "runc"', "needs no runtime"), ('level = "none"\nnet.host = true', "confines nothing"), ('fs.rw = ["~/notes"]', "pattern of shells"), ('fs.ro = ["/home/*/x"]', "pattern of shells"),
                            ('fs.deny = ["*.env"]', "no name below"), ('net.allow = ["example.com"]', "port"), ('net.allow = ["*.com:443"]', "star"),
                            ('net.allow = ["metadata.google.internal:80"]', "metadata"), ('net.private = ["10.0.0.0/8"]', "there are none"),
                            ('net = {host = true, allow = ["example.com:443"]}', "means nothing")):

@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::{Child, Confinement, Environment, Runtime, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// The further down, the more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The server may do whatever the user may do; only its end is enforced.
     #[default]

@@ -108,7 +108,7 @@ impl StdioUpstream {
             stderr,
             leave,
             child,
-            confined: launch.level() == Level::Process,
+            confined: launch.level() != Level::None,
         })
     }
 

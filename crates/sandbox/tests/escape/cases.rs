@@ -135,7 +135,7 @@ async fn system_calls_no_server_needs_are_refused() {
 async fn system_calls_end_at_the_servers_own_kernel() {
     let machine = Machine::new();
     for name in
-        ["mount", "bpf", "perf", "open_tree", "io_uring", "userfaultfd", "socket-packet", "socket-raw", "socket-vsock"]
+        ["mount", "bpf", "perf", "open_tree", "userfaultfd", "socket-packet", "socket-raw", "socket-vsock"]
     {
         let (status, said) = run(&confined(role("call", &[name]), confinement(&machine))).await;
         assert_eq!(status, ExitStatus::Code(1), "{name}: {said}");
@@ -614,13 +614,15 @@ async fn sockets_of_daemons_are_out_of_reach() {
 async fn a_fork_bomb_is_capped_and_ends_with_its_server() {
     let machine = Machine::new();
     let mut walls = confinement(&machine);
-    walls.limits = Limits { pids: Some(40), ..Limits::default() };
+    // A kernel in a process has threads of its own.
+    let pids = if own_kernel() { 150 } else { 40 };
+    walls.limits = Limits { pids: Some(pids), ..Limits::default() };
     let mark = format!("BOMB={}", machine.work.display());
     let mut launch = confined(role("fork-bomb", &[]), walls);
     launch.env.set("BOMB", &machine.work);
     let (status, said) = run(&launch).await;
     if own_kernel() {
-        // Its kernel is among what is counted, and ends when it gets no more.
+        // That kernel is among what is counted, and may well end when it gets no more.
         assert_ne!(status, ExitStatus::Code(0), "{said}");
     } else {
         assert_eq!(status, ExitStatus::Code(1), "{said}");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, WaitId, WaitIdOptions, setrlimit};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit};
 use rustix::thread::UnshareFlags;
 
 use super::{Failed, Step, bundle, filter, root};
@@ -85,13 +85,15 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio, listing: OwnedFd) -> Step<(Pid
     fs::write(in_room("bundle/config.json"), told).map_err(write)?;
     drop(plan);
     let first = rustix::process::getpid();
+    // Where the server seals itself it sets this limit too, for itself alone.
+    let processes = confinement.limits.pids.filter(|_| !is_sealed(&runtime));
     let [stdin, stdout, stderr] = stdio;
     let mut command = Command::new(&runtime.program);
     command.args(arguments(runtime.kind)).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     sys::before_exec(&mut command, move || {
         server::prepare(first)?;
-        enclose(&listing)
+        enclose(&listing, processes)
     });
     let started = command.spawn().map_err(|error| Failed::at("start the runtime", &runtime.program, &error))?;
     drop(command);
@@ -100,7 +102,7 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio, listing: OwnedFd) -> Step<(Pid
 }
 
 /// What the process of the runtime gives up before it becomes that.
-fn enclose(listing: &OwnedFd) -> io::Result<()> {
+fn enclose(listing: &OwnedFd, processes: Option<u64>) -> io::Result<()> {
     // Its users are written by itself, as nobody else is allowed to; that needs an owner of its files there.
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     sys::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
@@ -108,7 +110,11 @@ fn enclose(listing: &OwnedFd) -> io::Result<()> {
         let map = openat(listing, map, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(map, b"0 0 1\n")?;
     }
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    for (resource, bound) in [(Resource::Core, Some(0)), (Resource::Nproc, processes)] {
+        let Some(bound) = bound else { continue };
+        let bound = getrlimit(resource).maximum.map_or(bound, |maximum| bound.min(maximum));
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })?;
+    }
     rustix::thread::set_no_new_privs(true)?;
     filter::install_for_a_runtime()
 }

@@ -99,13 +99,9 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 ///
 /// # Errors
 /// As [`start`]; and if one is named that the configuration confines or does not have.
-pub async fn start_with(
-    config: &Config,
-    file: Option<PathBuf>,
-    unconfined: Vec<String>,
-) -> Result<Running, ServeError> {
+pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String>) -> Result<Running, ServeError> {
     let gateway = setup::gateway(config)?;
-    setup::allow_unconfined(config, &gateway, unconfined)?;
+    setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(describe).collect();

@@ -46,7 +46,8 @@ impl Wrap {
         let Some(Upstream::Command(command)) = server else { return Err("there is no sandbox".to_owned()) };
         match command.sandbox.map(|sandbox| *sandbox) {
             Some(sandbox) if sandbox.level == SandboxLevel::None => {
-                Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox".to_owned())
+                Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
+                    .to_owned())
             }
             sandbox => Ok(sandbox),
         }

@@ -134,9 +134,7 @@ async fn system_calls_no_server_needs_are_refused() {
 /// None of its calls reaches this one: it may make what namespaces it likes, and they are of a machine that is not there.
 async fn system_calls_end_at_the_servers_own_kernel() {
     let machine = Machine::new();
-    for name in
-        ["mount", "bpf", "perf", "open_tree", "userfaultfd", "socket-packet", "socket-raw", "socket-vsock"]
-    {
+    for name in ["mount", "bpf", "perf", "open_tree", "userfaultfd", "socket-packet", "socket-raw", "socket-vsock"] {
         let (status, said) = run(&confined(role("call", &[name]), confinement(&machine))).await;
         assert_eq!(status, ExitStatus::Code(1), "{name}: {said}");
     }

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,6 +262,89 @@ def case_a_script_of_ones_own_is_seen_and_what_lies_beside_it_is_not():
                     check(expected in client.text("read", {"path": str(place / "outside" / "secret.txt")}), name)
 
 
+RUNTIMES = {name: level for name, level in (("runc", "container"), ("crun", "container"), ("runsc", "vm"))
+            if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")}
+
+
+def case_levels_beyond_have_real_servers_and_the_same_walls():
+    """A real server, and one that does what it is told, with each runtime that is on this machine."""
+    if not RUNTIMES:
+        print("no runtime is on this machine: nothing but `process` is tried")
+    # With a kernel of its own node takes seconds to start, several times that on a busy machine.
+    slow = {"timeout": "300s"}
+    for runtime, level in RUNTIMES.items():
+        with machine() as place:
+            how = {"level": level, "runtime": runtime, "limits": {"memory": "2GiB"}}
+            site = reach.site()
+            servers = {
+                "everything": {"command": node("server-everything", "dist/index.js", "stdio"), "sandbox": npm(place, **how)} | slow,
+                "free": shell(),
+                "held": shell(confined(place, **how, net={"allow": [f"{reach.SITE}:{site.server_port}"]})) | slow,
+            }
+            with Gateway(servers, quiet()) as gateway:
+                with Raw(gateway, "/mcp/everything") as client:
+                    check("7" in json.dumps(client.ask("tools/call", {"name": "get-sum", "arguments": {"a": 3, "b": 4}})), runtime)
+                script = f"cat {place}/outside/secret; echo x > {place}/outside/canary; echo fine > {place}/work/x && cat {place}/work/x"
+                for name, free in (("held", False), ("free", True)):
+                    with Raw(gateway, f"/mcp/{name}") as client:
+                        said = client.text("run", {"script": script})
+                        equal((SECRET in said, (place / "outside" / "canary").exists(), "fine" in said), (free, free, True), f"{runtime} {name}: {said}")
+                with Raw(gateway, "/mcp/held") as client:
+                    # The relay is there; where nothing says that the name leads here, the proxy is asked and refuses.
+                    for how_asked, host in (("tunnel", "example.com"), ("deaf", "1.1.1.1")):
+                        said = client.text("run", {"script": f"{PYTHON} {HERE}/client.py {how_asked} {host} 443"})
+                        check(("answer" in said) if how_asked == "tunnel" else ("failed" in said), f"{runtime} {how_asked}: {said}")
+                [started] = gateway.entries(kind="gateway.started")
+                equal({server["name"]: server["isolation"] for server in started["servers"]}, {"everything": level, "held": level, "free": "none"}, runtime)
+
+
+def case_a_level_whose_runtime_is_missing_starts_nothing():
+    with machine() as place:
+        mark = place / "work" / "ran"
+        command = ["/bin/sh", "-c", f"echo ran > {mark}"]
+        tables = {"gone": {"level": "vm", "runtime": "/no/such/runsc"}, "broken": {"level": "container", "runtime": str(place / "outside" / "runc")}}
+        (place / "outside" / "runc").write_text("#!/bin/sh\necho msg='\"out of order\"' > \"${2#--log=}\"; exit 1\n")
+        (place / "outside" / "runc").chmod(0o755)
+        servers = {name: {"command": command, "sandbox": confined(place, **table)} for name, table in tables.items()}
+        with Gateway(servers, quiet()) as gateway:
+            for name, said in (("gone", "apt install runsc"), ("broken", "start the server with runc")):
+                with contextlib.suppress(AssertionError), Raw(gateway, f"/mcp/{name}") as client:
+                    client.tools()
+                    raise SystemExit(f"{name} was started")
+                wait_for(lambda: said in gateway.said.read_text() + json.dumps(gateway.entries()), f"nobody is told of {said}")
+        check(not mark.exists(), "it ran")
+
+
+def case_unconfined_is_said_twice_or_nothing_starts():
+    with machine() as place:
+        config, home = place / "outside" / "bartizan.toml", place / "outside" / "home"
+        text = json.dumps([PYTHON, str(HERE / "server.py")])
+        config.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[lock]\npath = "{place}/outside/mcp.lock"\n[server.free]\ncommand = {text}\n'
+                          '[server.free.sandbox]\nlevel = "none"\n[server.held]\n' f'command = {text}\n[server.held.sandbox]\n')
+        environment = os.environ | {"BARTIZAN_HOME": str(home), "NO_COLOR": "1"}
+        serve = [BINARY, "serve", "--config", str(config)]
+        for options, said in (([], "--allow-unconfined free"), (["--allow-unconfined", "free", "--allow-unconfined", "held"], "no server of that name")):
+            done = subprocess.run([*serve, *options], capture_output=True, text=True, timeout=60, env=environment)
+            check(done.returncode != 0 and said in done.stderr, f"{options}: {done.stderr}")
+        entries = lambda: [json.loads(line) for path in home.rglob("audit.jsonl") for line in path.read_text().splitlines()]  # noqa: E731
+        unconfined = lambda: [entry["server"] for entry in entries() if entry["kind"] == "server.unconfined"]  # noqa: E731
+        equal(unconfined(), [], "recorded, although nothing started")
+        process = subprocess.Popen([*serve, "--allow-unconfined", "free"], stderr=subprocess.PIPE, text=True, env=environment)
+        try:
+            wait_for(lambda: any(entry["kind"] == "gateway.started" for entry in entries()), "it does not start")
+            equal(unconfined(), ["free"], "what the log says")
+            [started] = [entry for entry in entries() if entry["kind"] == "gateway.started"]
+            equal({server["name"]: server["isolation"] for server in started["servers"]}, {"free": "none", "held": "process"}, "how they run")
+            # A changed file takes no other sandbox off.
+            config.write_text(config.read_text() + 'level = "none"\n')
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: any(entry["kind"] == "config.refused" and "--allow-unconfined held" in json.dumps(entry) for entry in entries()), "it is not refused")
+            equal(unconfined(), ["free"], "what the log says after that")
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
 def case_what_a_client_starts_is_confined_where_the_command_says_so():
     with machine() as place:
         outside, work, home = place / "outside", place / "work", place / "home"
@@ -341,7 +425,8 @@ def case_mistakes_in_the_table_are_shown():
         config = pathlib.Path(folder) / "bartizan.toml"
         for line, said in (('fs.rw = ["/"]', "whole file system"), ('fs.ro = ["../x"]', "without `..`"), ('fs.deny = ["/etc/"]', "no name below"),
                            ('require = ["seatbelts"]', "nothing that can be required"), ('limits.pids = 0', "nothing starts"),
-                           ('limits.cpu = -1.0', "number of processors"), ('level = "vm"', "level"), ('fs.rw = ["~/notes"]', "pattern of shells"), ('fs.ro = ["/home/*/x"]', "pattern of shells"),
+                           ('limits.cpu = -1.0', "number of processors"), ('level = "jail"', "level"), ('level = "vm"\nruntime = "runc"', "gives the level"), ('level = "container"\nruntime = "docker"', "no runtime that is known"),
+                           ('level = "container"\nruntime = "bin/runc"', "whole path"), ('runtime = "runc"', "needs no runtime"), ('level = "none"\nnet.host = true', "confines nothing"), ('fs.rw = ["~/notes"]', "pattern of shells"), ('fs.ro = ["/home/*/x"]', "pattern of shells"),
                            ('fs.deny = ["*.env"]', "no name below"), ('net.allow = ["example.com"]', "port"), ('net.allow = ["*.com:443"]', "star"),
                            ('net.allow = ["metadata.google.internal:80"]', "metadata"), ('net.private = ["10.0.0.0/8"]', "there are none"),
                            ('net = {host = true, allow = ["example.com:443"]}', "means nothing")):

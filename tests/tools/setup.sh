@@ -9,6 +9,7 @@
 #   python/bin/python             an interpreter with what requirements.txt lists
 # Chromium, for the pages, and GNOME Keyring with a D-Bus daemon, for secrets in it, are installed on the system where they
 # are missing, if that is Debian's kind and this is root.
+# So are the runtimes of the levels beyond `process`, runc and gVisor's runsc.
 # A second call does nothing unless one of the lists has changed. Prints the folder.
 set -eu
 
@@ -63,6 +64,25 @@ install_keyring() {
     $keyring >&2 || { apt-get update -qq >&2 && $keyring >&2; } || echo "setup.sh: gnome-keyring could not be installed" >&2
 }
 
+# What gives the levels of confinement beyond the first. Each is tried where it is.
+install_runtimes() {
+    # An ordinary PATH has no place of system programs.
+    missing=
+    for runtime in runc runsc; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$runtime" >/dev/null 2>&1 || missing="$missing $runtime"
+    done
+    [ -n "$missing" ] || return 0
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
+    exec 6>"$tools/lock-runtimes"
+    flock 6
+    # One at a time: not every distribution has both.
+    for runtime in $missing; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$runtime" >/dev/null 2>&1 && continue
+        package="env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $runtime"
+        $package >&2 || { apt-get update -qq >&2 && $package >&2; } || echo "setup.sh: $runtime could not be installed" >&2
+    done
+}
+
 # A browser is not in the stamp: it belongs to the machine, and may be gone while the rest is there. Without one, the
 # tests that need it say so.
 install_browser() {
@@ -77,6 +97,7 @@ install_browser() {
 
 install_browser
 install_keyring
+install_runtimes
 if ! current; then
     need npm "install Node.js with npm"
     need python3 "install python3 and python3-venv"

@@ -57,7 +57,7 @@ pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
 pub use paths::{bartizan_home, user_config_place};
 pub use redteam::Redteam;
-pub use sandbox::{Allowed, BoundSecret, NetLimits, Reachable, Required, Sandbox};
+pub use sandbox::{Allowed, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox};
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};
 pub use sign_in::{AuthorizationServer, ClientDocuments};

@@ -1,5 +1,6 @@
 //! How a local program is confined: the table of a server, checked.
 
+mod level;
 mod near;
 mod net;
 mod reach;
@@ -18,6 +19,7 @@ use crate::secret::Secret;
 use crate::tree::{self, Node, Place};
 use crate::units::Size;
 
+pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};
 pub use secrets::BoundSecret;
@@ -29,6 +31,10 @@ pub(crate) use secrets::beside;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SandboxTable {
+    /// How far it is kept apart: `process`, in a `container`, with a kernel of its own (`vm`), or not at all (`none`).
+    pub(crate) level: Level,
+    /// The program that gives the level: `runc` or `crun` for `container`, `runsc` for `vm`, or the path of one of these.
+    pub(crate) runtime: Option<String>,
     /// Which files it sees.
     pub(crate) fs: FilesTable,
     /// What it can reach.
@@ -39,8 +45,8 @@ pub(crate) struct SandboxTable {
     pub(crate) limits: LimitsTable,
     /// What is let through although it widens what the program can try.
     pub(crate) allow: Vec<Allowed>,
-    /// What this machine has to offer for the program to be started at all: `landlock>=N`, `memory_limit`, `pids_limit`
-    /// and `cpu_limit`, the limits kept by control groups.
+    /// What this machine has to offer for the program to be started at all: `landlock>=N`; `memory_limit`, `pids_limit` and
+    /// `cpu_limit`, kept by control groups; `userns`, `netns` and `seccomp`; `own_kernel`.
     pub(crate) require: Vec<String>,
 }
 
@@ -115,6 +121,10 @@ pub enum Allowed {
 /// How a program is confined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sandbox {
+    /// How far it is kept apart.
+    pub level: Level,
+    /// The program that gives the level; none where none is needed.
+    pub runtime: Option<PathBuf>,
     /// May be read and executed. `${workspace}` in this and the other paths stands for a directory that is known later.
     pub read_only: Vec<PathBuf>,
     /// May be changed as well.
@@ -164,6 +174,14 @@ pub enum Required {
     PidsLimit,
     /// A limit of processor time.
     CpuLimit,
+    /// User namespaces, which each level but `none` has.
+    UserNamespace,
+    /// A filter of system calls, which each level but `none` has.
+    Filter,
+    /// A network of its own.
+    OwnNetwork,
+    /// A kernel of its own.
+    OwnKernel,
 }
 
 /// The smallest room in which a program of any kind starts.
@@ -207,7 +225,7 @@ pub(crate) fn sandbox(
             None => {
                 problems
                     .error(place(&["require", &index.to_string()]), format!("`{text}` is nothing that can be required"))
-                    .help("landlock>=N, memory_limit, pids_limit or cpu_limit");
+                    .help("landlock>=N, memory_limit, pids_limit, cpu_limit, userns, netns, seccomp or own_kernel");
             }
         }
     }
@@ -240,7 +258,10 @@ pub(crate) fn sandbox(
             .warn(place, format!("`{name}` reaches all that this machine reaches, the machine itself included"))
             .help("leave it out if the program needs no network");
     }
+    level::alone(table.level, &tree::keys(root, &["server", name, "sandbox"]), place, problems);
     Sandbox {
+        level: table.level,
+        runtime: level::runtime(table.level, table.runtime.as_deref(), place, problems),
         read_only: paths(&table.fs.ro),
         writable: paths(&table.fs.rw),
         protected,
@@ -307,6 +328,10 @@ fn required(text: &str) -> Option<Required> {
         "memory_limit" => Some(Required::MemoryLimit),
         "pids_limit" => Some(Required::PidsLimit),
         "cpu_limit" => Some(Required::CpuLimit),
+        "userns" => Some(Required::UserNamespace),
+        "seccomp" => Some(Required::Filter),
+        "netns" => Some(Required::OwnNetwork),
+        "own_kernel" => Some(Required::OwnKernel),
         _ => text.strip_prefix("landlock>=")?.parse().ok().filter(|version| *version > 0).map(Required::Landlock),
     }
 }

@@ -60,6 +60,8 @@ pub struct Gateway {
     pub(crate) memory: Budget,
     /// Ends a session that nobody needs, for a server that may have no more processes; set by whoever keeps sessions.
     make_room: OnceLock<Box<MakeRoom>>,
+    /// Servers that may run unconfined where the configuration says so; set by whoever starts it.
+    pub(crate) unconfined: OnceLock<Vec<String>>,
     /// To whom servers handed out what they take back; set where there may be more than one principal.
     owners: OnceLock<Owners>,
 }
@@ -96,6 +98,7 @@ impl Gateway {
             turns: Turns::new(cores),
             memory,
             make_room: OnceLock::new(),
+            unconfined: OnceLock::new(),
             owners: OnceLock::new(),
         });
         let recording = Arc::downgrade(&gateway);

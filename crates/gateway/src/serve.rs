@@ -95,11 +95,21 @@ fn unconfined(servers: &Servers) -> Vec<String> {
 /// # Errors
 /// If the log or the lock file cannot be opened, or an address cannot be listened on.
 pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, ServeError> {
+    start_with(config, file, Vec::new()).await
+}
+
+/// The same, where the servers named may run unconfined if the configuration says so as well.
+///
+/// # Errors
+/// As [`start`]; and if one is named that the configuration confines or does not have.
+pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String>) -> Result<Running, ServeError> {
     let gateway = setup::gateway(config)?;
+    setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(describe).collect();
     let (unconfined, in_vain) = (unconfined(&servers), setup::without_cpu_limit(&servers));
+    let least = servers.values().filter_map(|server| server.isolation()).min().unwrap_or(Level::Process);
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
     identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
@@ -123,7 +133,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
-        "isolation": if unconfined.is_empty() { Level::Process } else { Level::None }.to_string(), "mode": config.settings.mode.as_str(),
+        "isolation": least.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
@@ -135,7 +145,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     tracing::info!(%address, "serving MCP");
     if !unconfined.is_empty() {
         let servers = unconfined.join(", ");
-        tracing::warn!(%servers, "local servers without a `sandbox` run as the user, unconfined");
+        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
     }
     in_vain.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
     capture(config, &gateway).await?;

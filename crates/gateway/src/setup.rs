@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use bartizan_audit::Level;
-use bartizan_config::{Config, Durable, Upstream as Place};
+use bartizan_config::{Config, Durable, SandboxLevel, Upstream as Place};
 use bartizan_guard::{Pipeline, PipelineError, Settings};
 use bartizan_sandbox::{Environment, Launch};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -97,6 +97,15 @@ pub enum SetupError {
         /// What it could change.
         path: PathBuf,
     },
+    /// A server is to run unconfined, and only the configuration says so.
+    #[error(
+        "[server.{0}.sandbox]: `level = \"none\"` lets the program do whatever you may do, and that has to be said here as well: start \
+         Bartizan with `--allow-unconfined {0}`, or choose another level"
+    )]
+    Unconfined(String),
+    /// A server was named as unconfined that is none.
+    #[error("`--allow-unconfined {0}`: there is no server of that name with `level = \"none\"` in its `sandbox`")]
+    NotUnconfined(String),
     /// A confined server cannot be given its way out.
     #[error("[server.{server}.sandbox.net]: {why}")]
     Egress {
@@ -178,6 +187,7 @@ fn lock_option(lock: &Path) -> String {
 /// # Errors
 /// If a header cannot be sent or the system's certificates cannot be read.
 pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<Servers, SetupError> {
+    let free = unconfined(config, gateway)?;
     let mut servers = Servers::new();
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
@@ -235,6 +245,9 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     }
     // What is followed is written into the lock file: not before the whole configuration is known to be good.
     servers.values().try_for_each(|server| follow(gateway, server))?;
+    for name in free {
+        gateway.recorder.note("server.unconfined", &serde_json::json!({"server": name}))?;
+    }
     Ok(servers)
 }
 
@@ -253,6 +266,31 @@ pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
 /// What is said of these.
 pub(crate) const CPU_IN_VAIN: &str =
     "`limits.cpu` has no effect: there is no control group here that can be divided; `bartizan doctor` says what to do";
+
+/// Lets servers run unconfined. A name that means nothing is refused, as the one that was meant would be.
+pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, names: Vec<String>) -> Result<(), SetupError> {
+    gateway.unconfined.set(names.clone()).ok();
+    let free = unconfined(config, gateway)?;
+    match names.into_iter().find(|name| !free.contains(&name.as_str())) {
+        Some(name) => Err(SetupError::NotUnconfined(name)),
+        None => Ok(()),
+    }
+}
+
+/// The servers of the level `none`, each of which also has to be named where Bartizan is started.
+fn unconfined<'c>(config: &'c Config, gateway: &Gateway) -> Result<Vec<&'c str>, SetupError> {
+    let is_free = |place: &Place| {
+        let Place::Command(command) = place else { return false };
+        command.sandbox.as_ref().is_some_and(|sandbox| sandbox.level == SandboxLevel::None)
+    };
+    let free = config.servers.iter().filter(|(_, held)| is_free(&held.upstream)).map(|(name, _)| name.as_str());
+    let free: Vec<&str> = free.collect();
+    let allowed = gateway.unconfined.get().map_or(&[][..], Vec::as_slice);
+    match free.iter().find(|name| !allowed.iter().any(|allowed| allowed == **name)) {
+        Some(name) => Err(SetupError::Unconfined((*name).to_owned())),
+        None => Ok(free),
+    }
+}
 
 /// Has the server's approved definitions followed, and says so if it is not the one that was approved.
 pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), SetupError> {

@@ -1,10 +1,10 @@
-//! Prints what starting a server costs: `true` by itself, through the launcher, and confined.
+//! Prints what starting a server costs: `true` by itself, through the launcher, and confined at each level.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example that prints")]
 
 use std::time::{Duration, Instant};
 
-use bartizan_sandbox::{Confinement, Launch, Limits};
+use bartizan_sandbox::{Confinement, Launch, Limits, Runtime};
 
 const ROUNDS: usize = 100;
 
@@ -44,7 +44,45 @@ fn main() {
         let child = confined("cat").spawn().await.unwrap();
         println!("memory of the launcher of a sandbox:\n{}", memory(&parent(child.pid())));
         println!("memory of its first process:\n{}", memory(&child.pid().to_string()));
+        for found in bartizan_sandbox::runtimes() {
+            with_a_runtime(&found.runtime).await;
+        }
     });
+}
+
+/// Fewer rounds: some of them start a kernel.
+async fn with_a_runtime(runtime: &Runtime) {
+    let launch = |program: &str| {
+        let mut launch = confined(program);
+        launch.confinement.iter_mut().for_each(|confinement| confinement.runtime = Some(runtime.clone()));
+        launch
+    };
+    let (mut started, mut ended) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS / 10 {
+        let begin = Instant::now();
+        let child = launch("true").spawn().await.unwrap();
+        started.push(begin.elapsed());
+        child.wait().await;
+        ended.push(begin.elapsed());
+    }
+    let (level, name) = (runtime.kind.level(), runtime.kind.name());
+    println!("{level} by {name}, to the start {:?}", median(started));
+    println!("{level} by {name}, to the end   {:?}", median(ended));
+    let child = launch("cat").spawn().await.unwrap();
+    println!("memory of all of it, with `cat`: {} kB", below(&child.pid().to_string()));
+}
+
+/// What a process and all below it take, each its part of what they share, in kilobytes.
+fn below(pid: &str) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let own =
+        rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children: Vec<String> = threads
+        .map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default())
+        .flat_map(|children| children.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    own.unwrap_or_default() + children.iter().map(|child| below(child)).sum::<u64>()
 }
 
 fn confined(program: &str) -> Launch {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-/// What a server at [`Level::Process`](crate::Level::Process) may touch. What is not named here is not there.
+use crate::Runtime;
+
+/// What a confined server may touch. What is not named here is not there.
 ///
 /// Paths are those of the host, and the server sees them under the same names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Confinement {
     pub limits: Limits,
     /// What is let through that no server needs by itself.
     pub exceptions: Exceptions,
+    /// What starts the server inside of all this, with walls of its own; the server starts as it is if there is none.
+    pub runtime: Option<Runtime>,
     /// What this host has to offer for the server to start at all.
     pub require: Vec<Guarantee>,
 }
@@ -49,6 +53,7 @@ impl Default for Confinement {
             network: Network::default(),
             limits: Limits::default(),
             exceptions: Exceptions::default(),
+            runtime: None,
             require: Vec::new(),
         }
     }
@@ -119,8 +124,8 @@ pub struct Exceptions {
 
 /// Something a host may lack and a profile may insist on.
 ///
-/// Namespaces of users, mounts, processes, network and IPC, seccomp and the loss of all capabilities need no such
-/// word: without them nothing starts at this level.
+/// Namespaces of users, mounts, processes and IPC, seccomp and the loss of all capabilities need no such word: without
+/// them nothing starts at any level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
     /// Landlock of at least this version.
@@ -131,6 +136,10 @@ pub enum Guarantee {
     PidsLimit,
     /// A limit of processor time.
     CpuLimit,
+    /// A network of its own.
+    OwnNetwork,
+    /// A kernel of its own.
+    OwnKernel,
 }
 
 impl fmt::Display for Guarantee {
@@ -140,6 +149,8 @@ impl fmt::Display for Guarantee {
             Self::MemoryLimit => f.write_str("memory_limit"),
             Self::PidsLimit => f.write_str("pids_limit"),
             Self::CpuLimit => f.write_str("cpu_limit"),
+            Self::OwnNetwork => f.write_str("netns"),
+            Self::OwnKernel => f.write_str("own_kernel"),
         }
     }
 }
@@ -190,6 +201,11 @@ impl Confinement {
         if self.writable.iter().any(|path| self.writable.iter().any(|other| path != other && path.starts_with(other))) {
             return Err("a writable directory of the sandbox lies in another");
         }
+        if let Some(runtime) = &self.runtime
+            && self.writable.iter().any(|path| runtime.program.starts_with(path))
+        {
+            return Err("the runtime lies in a directory that the server may write to, and could be replaced by it");
+        }
         if self.scratch == 0 {
             return Err("a sandbox needs some room for temporary files");
         }
@@ -216,6 +232,9 @@ mod tests {
             change(&mut confinement);
             assert_eq!(confinement.check().err().is_some_and(|why| why.contains(expected)), !expected.is_empty());
         };
+        fn runtime(program: &str) -> Runtime {
+            Runtime { kind: crate::RuntimeKind::Runc, program: program.into() }
+        }
         let protected = |name: &str| Protected { name: name.into(), directory: true };
         assert_eq!(Confinement::default().check(), Ok(()));
         check(|c| c.read_only.push("usr".into()), "absolute");
@@ -224,6 +243,8 @@ mod tests {
         check(|c| c.home = Some("/".into()), "whole");
         check(|c| (c.home, c.writable) = (Some("/a/b".into()), vec!["/a".into()]), "home");
         check(|c| c.writable = vec!["/a".into(), "/a/b".into()], "another");
+        check(|c| (c.runtime, c.writable) = (Some(runtime("/opt/runc")), vec!["/opt".into()]), "replaced");
+        check(|c| (c.runtime, c.writable) = (Some(runtime("/usr/sbin/runc")), vec!["/opt".into()]), "");
         check(|c| c.scratch = 0, "room");
         check(|c| c.limits.pids = Some(0), "zero");
         let mut confinement = Confinement::default();

@@ -1,21 +1,28 @@
 //! What to run and how: the description a caller fills in.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Confinement, Environment, SpawnError, platform};
+use crate::{Child, Confinement, Environment, Runtime, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// The further down, the more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The server may do whatever the user may do; only its end is enforced.
     #[default]
     None,
     /// The server runs in namespaces of its own, sees what its profile names, and reaches what that allows.
     Process,
+    /// The same, in a container that a runtime makes inside of that.
+    Container,
+    /// The same, with a kernel of its own.
+    Vm,
 }
 
 impl fmt::Display for Level {
@@ -23,6 +30,8 @@ impl fmt::Display for Level {
         f.write_str(match self {
             Self::None => "none",
             Self::Process => "process",
+            Self::Container => "container",
+            Self::Vm => "vm",
         })
     }
 }
@@ -61,22 +70,32 @@ impl Launch {
     ///
     /// Dropping the future ends whatever was started so far.
     pub async fn spawn(&self) -> Result<Child, SpawnError> {
-        self.check()?;
-        platform::start(self).await
+        platform::start(&*self.prepared()?).await
     }
 
     /// Does all that a start does but for running the program, and says what a start would fail with.
     ///
-    /// Everything is put up and taken down again: namespaces, mounts, control groups and, for a moment, placeholders. What
-    /// the program itself needs beyond what it is run by only the program knows.
+    /// Everything is put up and taken down again: namespaces, mounts, control groups, a runtime and, for a moment,
+    /// placeholders. What the program itself needs beyond what it is run by only the program knows.
     pub async fn try_out(&self) -> Result<(), SpawnError> {
+        platform::try_out(&*self.prepared()?).await
+    }
+
+    /// The same as it can be started, with the file of its runtime.
+    fn prepared(&self) -> Result<Cow<'_, Launch>, SpawnError> {
         self.check()?;
-        platform::try_out(self).await
+        let runtime = self.confinement.as_ref().and_then(|confinement| confinement.runtime.as_ref());
+        let Some(runtime) = runtime.map(Runtime::found).transpose()? else { return Ok(Cow::Borrowed(self)) };
+        let mut launch = self.clone();
+        launch.confinement.iter_mut().for_each(|confinement| confinement.runtime = Some(runtime.clone()));
+        launch.check()?;
+        Ok(Cow::Owned(launch))
     }
 
     /// How much the server is kept apart.
     pub fn level(&self) -> Level {
-        if self.confinement.is_some() { Level::Process } else { Level::None }
+        let Some(confinement) = &self.confinement else { return Level::None };
+        confinement.runtime.as_ref().map_or(Level::Process, |runtime| runtime.kind.level())
     }
 
     /// Refuses what the operating system has no way to express.

@@ -8,7 +8,7 @@
 //! [`adopt_orphans`], ends the rest.
 //!
 //! With a [`Confinement`] the server also runs in namespaces of its own and sees, uses and reaches no more than
-//! that names ([`Level::Process`]). What cannot be held without one: a server of the same user may kill both the
+//! that names ([`Level::Process`]), and with a [`Runtime`] in it that stands around it as well. What cannot be held without one: a server of the same user may kill both the
 //! gateway and the launcher at once and then lives on.
 
 mod child;
@@ -18,6 +18,7 @@ mod environment;
 mod error;
 mod launch;
 mod probe;
+mod runtimes;
 mod stderr;
 
 #[cfg(target_os = "linux")]
@@ -36,5 +37,6 @@ pub use environment::Environment;
 pub use error::SpawnError;
 pub use launch::{Launch, Level};
 pub use platform::{RelayProgram, adopt_orphans, init_if_asked, kept, probe, set_init_program, set_relay_program};
-pub use probe::{Device, Host, Keeper, Kept, LANDLOCK, Runtime, Tried, Unmet, Wall, keepers, unmet};
+pub use probe::{Device, Host, Keeper, Kept, LANDLOCK, Tried, Unmet, Wall, keepers, unmet};
+pub use runtimes::{FoundRuntime, Runtime, RuntimeKind, runtimes};
 pub use stderr::StderrTail;

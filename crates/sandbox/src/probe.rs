@@ -1,9 +1,9 @@
 //! What this host offers for confining servers, as data: found by trying, for whoever wants to know before a start does.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{Guarantee, Limits};
+use crate::{Confinement, FoundRuntime, Guarantee, Level, Limits, Network};
 
 /// All that was found out about this host.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub struct Host {
     pub apparmor_restricts: bool,
     /// Virtual machines in hardware.
     pub kvm: Device,
-    /// Programs in `PATH` that run containers or virtual machines.
-    pub runtimes: Vec<Runtime>,
+    /// The runtimes for the levels beyond `process`.
+    pub runtimes: Vec<FoundRuntime>,
 }
 
 /// A wall, and what the system said if it cannot be put up.
@@ -136,17 +136,6 @@ pub enum Device {
     Usable,
 }
 
-/// A program that runs containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
-    /// What it is called.
-    pub name: &'static str,
-    /// Where it was found.
-    pub path: PathBuf,
-    /// The first line of what it says of its version; none if it says nothing in time.
-    pub version: Option<String>,
-}
-
 /// A guarantee that a profile insists on and this host does not give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
@@ -162,24 +151,27 @@ impl fmt::Display for Unmet {
     }
 }
 
+const OTHER_KERNEL: &str = "the level `vm` has another kernel in its place; require `own_kernel` there";
 const NEWER: &str = "needs a newer kernel, or `landlock` among the kernel's `lsm=`";
 const DELEGATE: &str = "needs a control group that may be divided; start Bartizan with \
                         `systemd-run --user --scope -p Delegate=yes`, or set `limits` for it";
 
-/// What of `require` is missing, where Landlock has that version and groups keep those limits. A start asks this as well,
-/// and refuses because of the first.
+/// What is missing of that which `confinement` requires, where Landlock has that version and groups keep those limits. A start
+/// asks this as well, and refuses because of the first.
 #[must_use]
-pub fn unmet(require: &[Guarantee], landlock: Option<u32>, kept: Kept) -> Vec<Unmet> {
+pub fn unmet(confinement: &Confinement, landlock: Option<u32>, kept: Kept) -> Vec<Unmet> {
+    let level = confinement.runtime.as_ref().map_or(Level::Process, |runtime| runtime.kind.level());
     let missing = |guarantee: &Guarantee| match guarantee {
+        Guarantee::Landlock(_) if level == Level::Vm => Some(OTHER_KERNEL),
         Guarantee::Landlock(version) => landlock.is_none_or(|has| has < *version).then_some(NEWER),
         Guarantee::MemoryLimit => (!kept.memory).then_some(DELEGATE),
         Guarantee::PidsLimit => (!kept.pids).then_some(DELEGATE),
         Guarantee::CpuLimit => (!kept.cpu).then_some(DELEGATE),
+        Guarantee::OwnKernel => (level != Level::Vm).then_some("needs `level = \"vm\"`"),
+        Guarantee::OwnNetwork => (confinement.network == Network::Host).then_some("is not to be had with `net.host`"),
     };
-    require
-        .iter()
-        .filter_map(|guarantee| missing(guarantee).map(|remedy| Unmet { guarantee: *guarantee, remedy }))
-        .collect()
+    let all = confinement.require.iter();
+    all.filter_map(|guarantee| missing(guarantee).map(|remedy| Unmet { guarantee: *guarantee, remedy })).collect()
 }
 
 /// By what a limit is kept.
@@ -277,20 +269,39 @@ pub const LANDLOCK: &[(u32, &str, bool)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Runtime, RuntimeKind};
 
     #[test]
     fn what_is_missing_is_told_with_what_to_do() {
         let all = [Guarantee::Landlock(3), Guarantee::MemoryLimit, Guarantee::PidsLimit, Guarantee::CpuLimit];
+        let walls = Confinement { require: all.into(), ..Confinement::default() };
         let told = |landlock, kept| {
-            unmet(&all, landlock, kept).iter().map(|unmet| unmet.guarantee.to_string()).collect::<Vec<_>>()
+            unmet(&walls, landlock, kept).iter().map(|unmet| unmet.guarantee.to_string()).collect::<Vec<_>>()
         };
         let every = Kept { memory: true, pids: true, cpu: true };
-        assert!(told(Some(3), every).is_empty() && unmet(&[], None, Kept::default()).is_empty());
+        assert!(told(Some(3), every).is_empty() && unmet(&Confinement::default(), None, Kept::default()).is_empty());
         assert_eq!(told(Some(2), every), ["landlock>=3"]);
         assert_eq!(told(None, Kept { cpu: false, ..every }), ["landlock>=3", "cpu_limit"]);
         assert_eq!(told(Some(9), Kept::default()), ["memory_limit", "pids_limit", "cpu_limit"]);
-        assert!(unmet(&all, None, every)[0].to_string().contains("lsm="));
-        assert!(unmet(&all, Some(3), Kept { pids: false, ..every })[0].to_string().contains("systemd-run"));
+        assert!(unmet(&walls, None, every)[0].to_string().contains("lsm="));
+        assert!(unmet(&walls, Some(3), Kept { pids: false, ..every })[0].to_string().contains("systemd-run"));
+    }
+
+    #[test]
+    fn what_belongs_to_a_level_is_missing_at_the_others() {
+        let kept = Kept { memory: true, pids: true, cpu: true };
+        let check = |kind: Option<RuntimeKind>, network: Network, require: Guarantee, met: bool| {
+            let runtime = kind.map(Runtime::usual);
+            let walls = Confinement { runtime, network, require: vec![require], ..Confinement::default() };
+            assert_eq!(unmet(&walls, Some(9), kept).is_empty(), met, "{kind:?} {require}");
+        };
+        check(None, Network::None, Guarantee::OwnKernel, false);
+        check(Some(RuntimeKind::Runc), Network::None, Guarantee::OwnKernel, false);
+        check(Some(RuntimeKind::Runsc), Network::None, Guarantee::OwnKernel, true);
+        check(Some(RuntimeKind::Runc), Network::None, Guarantee::Landlock(1), true);
+        check(Some(RuntimeKind::Runsc), Network::None, Guarantee::Landlock(1), false);
+        check(None, Network::None, Guarantee::OwnNetwork, true);
+        check(None, Network::Host, Guarantee::OwnNetwork, false);
     }
 
     #[test]

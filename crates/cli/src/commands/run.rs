@@ -55,6 +55,12 @@ pub(crate) struct Arguments {
     /// Confines the server, and lets it reach this host, such as api.example.com:443; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<String>,
+    /// Confines the server, and so far: with `container` or `vm` a runtime that is installed does so as well
+    #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm"])]
+    level: Option<String>,
+    /// The runtime that gives the level, by name or path [default: runc for container, runsc for vm]
+    #[arg(long, value_name = "PROGRAM", requires = "level")]
+    runtime: Option<String>,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -69,7 +75,7 @@ impl Arguments {
             std::fs::canonicalize(file).map_err(|error| Failure::usage(unread(error)))
         });
         let config = config.transpose()?;
-        let env = self.environment()?;
+        let (env, sandbox) = (self.environment()?, self.table()?);
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -77,7 +83,7 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
-            sandbox: sandbox(self.sandbox, [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?,
+            sandbox,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };
@@ -88,7 +94,8 @@ impl Arguments {
         let name = wrap.server_name();
         if wrap.sandbox.is_some() {
             say(&format!(
-                "bartizan: server {name}, isolation level process: it sees and reaches what is named, and no more"
+                "bartizan: server {name}, isolation level {}: it sees and reaches what is named, and no more",
+                wrap.level()
             ));
         } else {
             say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
@@ -118,6 +125,18 @@ impl Arguments {
 }
 
 impl Arguments {
+    /// The table of the server's sandbox; none if nothing asks for one.
+    fn table(&self) -> Result<Option<String>, Failure> {
+        let lists = [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)];
+        let Some(mut table) = sandbox(self.sandbox || self.level.is_some(), lists)? else { return Ok(None) };
+        for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
+            let Some(value) = value else { continue };
+            let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
+            table.push_str(&format!("{key} = {value}\n"));
+        }
+        Ok(Some(table))
+    }
+
     /// What the server sees.
     fn environment(&self) -> Result<Environment, Failure> {
         let mut env = Environment::inherited();

@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "bartizan.toml")]
     config: PathBuf,
+    /// Lets this server run unconfined, if its `sandbox` has `level = "none"`; repeatable
+    #[arg(long, value_name = "NAME")]
+    allow_unconfined: Vec<String>,
 }
 
 impl Arguments {
@@ -46,7 +49,8 @@ impl Arguments {
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
-            let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
+            let started = serve::start_with(&config, Some(self.config), self.allow_unconfined).await;
+            let running = started.map_err(|error| unstarted(&error))?;
             notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));
             let public = running.public_url();
             if public != running.url() {

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Environment, Sandbox, Upstream};
+use bartizan_config::{Config, Environment, Sandbox, SandboxLevel, Upstream};
+use bartizan_sandbox::Level;
 
 /// What to wrap.
 #[derive(Debug, Clone)]
@@ -43,7 +44,24 @@ impl Wrap {
         });
         let server = read?.0.servers.remove("wrapped").map(|server| server.upstream);
         let Some(Upstream::Command(command)) = server else { return Err("there is no sandbox".to_owned()) };
-        Ok(command.sandbox.map(|sandbox| *sandbox))
+        match command.sandbox.map(|sandbox| *sandbox) {
+            Some(sandbox) if sandbox.level == SandboxLevel::None => {
+                Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
+                    .to_owned())
+            }
+            sandbox => Ok(sandbox),
+        }
+    }
+
+    /// How far it is kept apart; what cannot be read is an error where it is to be used.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.confined().ok().flatten().map(|sandbox| sandbox.level) {
+            None | Some(SandboxLevel::None) => Level::None,
+            Some(SandboxLevel::Process) => Level::Process,
+            Some(SandboxLevel::Container) => Level::Container,
+            Some(SandboxLevel::Vm) => Level::Vm,
+        }
     }
 
     /// The name under which the server is pinned and recorded.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Principal;
-use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
+use bartizan_sandbox::{Environment, ExitStatus, Launch, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -215,7 +215,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     }
     let gateway = setup::gateway(&config)?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
-    let isolation = if wrap.sandbox.is_some() { Level::Process } else { Level::None };
+    let isolation = wrap.level();
     tracing::info!(audit = %config.audit.directory.display(), %isolation, "wrapping a server");
     let _control = control::serve(&gateway);
     // This process goes with its client.

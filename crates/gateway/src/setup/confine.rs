@@ -9,8 +9,10 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Allowed, Config, Required, Sandbox};
-use bartizan_sandbox::{Confinement, Exceptions, Guarantee, Launch, Limits, Network, Protected};
+use bartizan_config::{Allowed, Config, Required, Sandbox, SandboxLevel};
+use bartizan_sandbox::{
+    Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
+};
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
 const SYSTEM: &[&str] = &[
@@ -52,8 +54,11 @@ const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
 /// Where a program without a `HOME` is at home.
 const HOME: &str = "/home/sandbox";
 
-/// Confines what `launch` starts.
+/// Confines what `launch` starts, unless the configuration says that it is not to be.
 pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) {
+    if sandbox.level == SandboxLevel::None {
+        return;
+    }
     let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
     let writable = here(&sandbox.writable);
     let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
@@ -109,7 +114,8 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
             netlink_route: sandbox.allow.contains(&Allowed::NetlinkRoute),
             namespaces: sandbox.allow.contains(&Allowed::Namespaces),
         },
-        require: sandbox.require.iter().map(guarantee).collect(),
+        runtime: runtime(sandbox),
+        require: sandbox.require.iter().filter_map(guarantee).collect(),
     };
     // Before anything runs that could lay links.
     launch.confinement = Some(confinement.resolved());
@@ -129,13 +135,31 @@ pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
         .find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
 }
 
-fn guarantee(required: &Required) -> Guarantee {
+/// What has to be looked for; without the others nothing starts confined.
+fn guarantee(required: &Required) -> Option<Guarantee> {
     match required {
-        Required::Landlock(version) => Guarantee::Landlock(*version),
-        Required::MemoryLimit => Guarantee::MemoryLimit,
-        Required::PidsLimit => Guarantee::PidsLimit,
-        Required::CpuLimit => Guarantee::CpuLimit,
+        Required::Landlock(version) => Some(Guarantee::Landlock(*version)),
+        Required::MemoryLimit => Some(Guarantee::MemoryLimit),
+        Required::PidsLimit => Some(Guarantee::PidsLimit),
+        Required::CpuLimit => Some(Guarantee::CpuLimit),
+        Required::OwnNetwork => Some(Guarantee::OwnNetwork),
+        Required::OwnKernel => Some(Guarantee::OwnKernel),
+        Required::UserNamespace | Required::Filter => None,
     }
+}
+
+/// What gives the level; none where nothing is needed. Whatever the configuration holds, it is nothing of a lower level.
+fn runtime(sandbox: &Sandbox) -> Option<Runtime> {
+    let level = match sandbox.level {
+        SandboxLevel::Process | SandboxLevel::None => return None,
+        SandboxLevel::Container => Level::Container,
+        SandboxLevel::Vm => Level::Vm,
+    };
+    let named = sandbox.runtime.as_deref();
+    let fits = |kind: &RuntimeKind| kind.level() == level;
+    let kind = named.and_then(RuntimeKind::of).filter(fits).or_else(|| RuntimeKind::ALL.into_iter().find(fits));
+    let kind = kind.unwrap_or(RuntimeKind::Runsc);
+    Some(Runtime { kind, program: named.map_or_else(|| kind.name().into(), Path::to_owned) })
 }
 
 fn in_workspace(path: &Path, workspace: &Path) -> PathBuf {
@@ -223,6 +247,8 @@ mod tests {
 
     fn sandbox() -> Sandbox {
         Sandbox {
+            level: SandboxLevel::Process,
+            runtime: None,
             read_only: vec!["/srv/data".into()],
             writable: vec!["${workspace}".into()],
             protected: vec![(".git/hooks".into(), true)],
@@ -242,6 +268,24 @@ mod tests {
             allow: vec![Allowed::NetlinkRoute],
             require: vec![Required::Landlock(2)],
         }
+    }
+
+    #[test]
+    fn a_level_has_its_runtime_and_never_a_lower_one() {
+        let check = |level, named: Option<&str>, expected: Level, program: &str| {
+            let mut launch = Launch::new("true");
+            confine(&mut launch, &Sandbox { level, runtime: named.map(Into::into), ..sandbox() }, Path::new("/work"));
+            assert_eq!(launch.level(), expected, "{level:?} {named:?}");
+            let runtime = launch.confinement.and_then(|confinement| confinement.runtime);
+            assert_eq!(runtime.map_or(PathBuf::new(), |runtime| runtime.program), PathBuf::from(program));
+        };
+        check(SandboxLevel::None, None, Level::None, "");
+        check(SandboxLevel::Process, None, Level::Process, "");
+        check(SandboxLevel::Container, None, Level::Container, "runc");
+        check(SandboxLevel::Container, Some("/opt/crun"), Level::Container, "/opt/crun");
+        check(SandboxLevel::Container, Some("/opt/other"), Level::Container, "/opt/other");
+        check(SandboxLevel::Vm, None, Level::Vm, "runsc");
+        check(SandboxLevel::Vm, Some("/opt/runc"), Level::Vm, "/opt/runc");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl StdioUpstream {
             stderr,
             leave,
             child,
-            confined: program.launch.level() == Level::Process,
+            confined: program.launch.level() != Level::None,
             _way: way,
         })
     }

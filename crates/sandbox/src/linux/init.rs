@@ -15,7 +15,7 @@ use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid};
 
 use super::wire::{self, Failure, Report};
-use super::{confine, server, sys, tree};
+use super::{Walls, confine, server, sys, tree};
 use crate::ExitStatus;
 
 /// While processes are being killed: how soon to look again for new ones.
@@ -26,7 +26,7 @@ const GIVE_UP: Duration = Duration::from_secs(2);
 const RARELY: Duration = Duration::from_millis(500);
 
 /// Plays the launcher's part until the tree is gone. The control socket is stdin.
-pub(super) fn run(confined: bool) -> ! {
+pub(super) fn run(walls: Walls) -> ! {
     let control = rustix::stdio::stdin();
     let kind = rustix::fs::fstat(control).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if kind != Ok(FileType::Socket) {
@@ -34,8 +34,8 @@ pub(super) fn run(confined: bool) -> ! {
         exit(2);
     }
     sys::close_inherited();
-    if confined {
-        confine::run(control);
+    if walls != Walls::None {
+        confine::run(control, walls);
         exit(0)
     }
     match start(control) {

@@ -34,22 +34,43 @@ const ARGUMENT: &str = "__bartizan-init";
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Follows it if the server is to be confined.
-const CONFINED: &str = "confined";
-
 /// Follows it if what this host offers is to be tried, and nothing started.
 const PROBE: &str = "probe";
+/// Follows it if the server is to be confined.
+const CONFINED: &str = "confined";
+/// Follows it if a runtime is to stand between the sandbox and the server.
+const MONITORED: &str = "monitored";
+/// Follows it in the server's own process in a container.
+const SEALED: &str = "sealed";
+/// The same for a trial: nothing follows.
+const SEALED_ONLY: &str = "sealed-only";
+/// Follows it where a trial needs a program that does nothing.
+const NOTHING: &str = "nothing";
+
+/// What the launcher has to know before it can be told anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walls {
+    None,
+    Process,
+    /// Those, and a runtime's in them.
+    Monitored,
+}
 
 /// Plays the launcher's part, and never returns, if this process was started for that.
 ///
 /// Must be the first thing `main` does, before it starts a thread or opens a file.
 pub fn init_if_asked() {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        let word = std::env::args_os().nth(2);
-        if word.as_ref().is_some_and(|word| word == PROBE) {
-            probe::run()
+        let how = std::env::args_os().nth(2).unwrap_or_default();
+        match how.to_str() {
+            Some(PROBE) => probe::run(),
+            Some(SEALED) => confine::run_sealed(false),
+            Some(SEALED_ONLY) => confine::run_sealed(true),
+            Some(NOTHING) => std::process::exit(0),
+            Some(MONITORED) => init::run(Walls::Monitored),
+            Some(CONFINED) => init::run(Walls::Process),
+            _ => init::run(Walls::None),
         }
-        init::run(word.is_some_and(|word| word == CONFINED))
     }
 }
 
@@ -85,9 +106,11 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
 
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
-    let confined = launch.confinement.is_some();
+    let walls = launch.confinement.as_ref().map_or(Walls::None, |confinement| {
+        if confinement.runtime.is_some() { Walls::Monitored } else { Walls::Process }
+    });
     let launcher =
-        start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
+        start_launcher(theirs.into(), walls).map_err(|error| SpawnError::system("start the launcher", error))?;
     let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());
@@ -116,9 +139,14 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
     })
 }
 
-fn start_launcher(control: OwnedFd, confined: bool) -> io::Result<tokio::process::Child> {
+fn start_launcher(control: OwnedFd, walls: Walls) -> io::Result<tokio::process::Child> {
     let mut command = Command::new(own_program());
-    command.arg0("bartizan").arg(ARGUMENT).args(confined.then_some(CONFINED)).env_clear();
+    let how = match walls {
+        Walls::None => None,
+        Walls::Process => Some(CONFINED),
+        Walls::Monitored => Some(MONITORED),
+    };
+    command.arg0("bartizan").arg(ARGUMENT).args(how).env_clear();
     // A group of its own, so that neither Ctrl-C nor the death of the gateway's group reaches it.
     command.process_group(0);
     command.stdin(control).stdout(Stdio::null()).stderr(Stdio::null());

@@ -8,25 +8,17 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Stdio, exit};
-use std::time::Duration;
 
-use rustix::process::{Gid, Uid, WaitOptions, getpid};
+use rustix::process::{WaitOptions, getpid};
 use rustix::thread::UnshareFlags;
-use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use super::confine::{cgroup, filter, first, landlock, privileges, root};
 use super::wire::Failure;
-use super::{ARGUMENT, PROBE, own_program, sys};
-use crate::probe::{Device, Host, Kept, Runtime, Tried, Wall};
-use crate::{Exceptions, Limits};
+use super::{ARGUMENT, PROBE, Walls, own_program, sys};
+use crate::probe::{Device, Host, Kept, Tried, Wall};
+use crate::{Exceptions, Limits, runtimes};
 
-/// What runs containers, and machines for them.
-const RUNTIMES: &[&str] = &["podman", "docker", "runc", "crun", "runsc", "krun", "kata-runtime"];
-/// How long a program may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of what it says that are read, and characters that are kept.
-const SAID: (u64, usize) = (4096, 80);
 /// For an error without a number.
 const NO_NUMBER: i32 = 255;
 
@@ -46,10 +38,7 @@ pub async fn probe() -> io::Result<Host> {
     let parts = [system.sysname(), system.release(), system.machine()];
     let modules = fs::read_to_string("/sys/kernel/security/lsm").ok();
     let words = |text: &str| text.split([',', ' ', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    let mut runtimes = Vec::new();
-    for name in RUNTIMES {
-        runtimes.extend(runtime(name).await);
-    }
+    let runtimes = tokio::task::spawn_blocking(runtimes).await.unwrap_or_default();
     Ok(Host {
         system: parts.map(|part| part.to_string_lossy().into_owned()).join(" "),
         walls: walls().await?,
@@ -87,7 +76,7 @@ async fn walls() -> io::Result<Vec<Tried>> {
 
 /// Tries them one by one, and says each with the system's number of its error.
 pub(super) fn run() -> ! {
-    let user = (rustix::process::getuid(), rustix::process::getgid());
+    let user = first::User::new(Walls::Process);
     sys::expect_children();
     for wall in Wall::ALL {
         let line = format!("{} {}\n", wall.id(), attempt(wall, user));
@@ -98,7 +87,7 @@ pub(super) fn run() -> ! {
     exit(0)
 }
 
-fn attempt(wall: Wall, user: (Uid, Gid)) -> i32 {
+fn attempt(wall: Wall, user: first::User) -> i32 {
     let namespaces = match wall {
         Wall::Users | Wall::Groups | Wall::Capabilities | Wall::Filter => 0,
         Wall::Mounts => libc::CLONE_NEWNS,
@@ -155,28 +144,4 @@ fn device(path: &Path) -> Device {
         Err(_) if path.exists() => Device::Closed,
         Err(_) => Device::Absent,
     }
-}
-
-/// A runtime of that name, if `PATH` has one, and what it says of its version.
-async fn runtime(name: &'static str) -> Option<Runtime> {
-    let path = std::env::var_os("PATH")?;
-    let may = |file: &Path| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
-    let path = std::env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .find(|file| may(file))?;
-    let version = tokio::time::timeout(PATIENCE, version(&path)).await.ok().flatten();
-    Some(Runtime { name, path, version })
-}
-
-async fn version(program: &Path) -> Option<String> {
-    let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().ok()?;
-    let mut said = Vec::new();
-    child.stdout.take()?.take(SAID.0).read_to_end(&mut said).await.ok()?;
-    drop(child);
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).take(SAID.1).collect())
 }

@@ -56,7 +56,7 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Fail
 }
 
 /// Runs in the new process, between fork and exec.
-fn prepare(launcher: Pid) -> io::Result<()> {
+pub(super) fn prepare(launcher: Pid) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The launcher may have died before that took hold.
     if getppid() != Some(launcher) {
@@ -67,14 +67,14 @@ fn prepare(launcher: Pid) -> io::Result<()> {
 }
 
 /// A program with its arguments and environment, in the system's form.
-struct Image {
+pub(super) struct Image {
     program: CString,
     args: Vec<CString>,
     vars: Vec<CString>,
 }
 
 impl Image {
-    fn new(program: &Path, plan: Plan) -> io::Result<Self> {
+    pub(super) fn new(program: &Path, plan: Plan) -> io::Result<Self> {
         let args = [plan.program].into_iter().chain(plan.args);
         let vars = plan.vars.into_iter().map(|(mut name, value)| {
             name.push("=");
@@ -90,7 +90,7 @@ impl Image {
 
     /// Becomes the program. A text that does not name its interpreter is given to the shell, as most ways
     /// to start a program do; a binary for another machine is refused.
-    fn execute(&self) -> io::Error {
+    pub(super) fn execute(&self) -> io::Error {
         let error = sys::execute(&self.program, &self.args, &self.vars);
         if Errno::from_io_error(&error) != Some(Errno::NOEXEC) || !self.is_text() {
             return error;
@@ -109,7 +109,7 @@ impl Image {
 }
 
 /// Finds the file as a shell would, but tells a missing one from one that may not be executed.
-fn find(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
+pub(super) fn find(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
     if program.as_bytes().contains(&b'/') {
         return executable(Path::new(program));
     }

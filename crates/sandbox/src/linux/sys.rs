@@ -141,7 +141,7 @@ pub(super) fn clone_into(namespaces: libc::c_int) -> io::Result<Option<Pid>> {
     }
 }
 
-/// Leaves the namespaces named for new ones. For those of control groups and of the network.
+/// Leaves the namespaces named for new ones. Those of users and mounts only in a process with a single thread.
 pub(super) fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
     #[expect(unsafe_code, reason = "unsafe because of flags that this is not called with")]
     // SAFETY: with CLONE_FILES descriptors could be changed behind the back of their owners; the flags here are of

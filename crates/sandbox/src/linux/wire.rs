@@ -81,6 +81,17 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     Some(Plan { program, args, vars, cwd, grace, confinement, trial })
 }
 
+/// A confinement alone.
+pub(super) fn encode_confinement(confinement: &Confinement) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    confinement::put(&mut out, Some(confinement))?;
+    Some(out)
+}
+
+pub(super) fn decode_confinement(mut bytes: &[u8]) -> Option<Confinement> {
+    confinement::take(&mut bytes)?.filter(|_| bytes.is_empty())
+}
+
 /// Hands the server's pipes over, with the size of the plan that follows.
 pub(super) fn send_stdio(control: impl AsFd, stdio: &Stdio, plan: usize) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STDIO))];

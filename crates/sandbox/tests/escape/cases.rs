@@ -5,12 +5,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, Relay, SpawnError};
+use bartizan_sandbox::{
+    Confinement, ExitStatus, Guarantee, Launch, Limits, Network, Protected, Relay, Runtime, RuntimeKind, SpawnError,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::suite::Case;
 use crate::support::{
-    Machine, SECRET, confined, confinement, eventually, is_root, lines, living, output, role, run, sh,
+    Machine, SECRET, below, by_signal, confined, confinement, eventually, is_root, lines, living, output, own_kernel,
+    role, run, runtime, sh,
 };
 
 macro_rules! cases {
@@ -44,6 +47,7 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         disks_and_descriptors_are_limited
         a_server_that_spins_is_throttled
         what_a_profile_requires_is_there_or_nothing_starts
+        a_runtime_that_is_not_there_or_does_not_work_starts_nothing
         whatever_is_killed_nothing_stays
         many_starts_leave_nothing
     }
@@ -62,15 +66,18 @@ async fn differs(machine: &Machine, script: &str, plain: &str, change: impl Fn(&
 
 async fn a_good_server_works() {
     let machine = Machine::new();
-    let script = "set -e; cd; echo x > f; cat f; echo y > /tmp/g; cat /tmp/g; echo z > \"$0/h\"; pwd; (echo sub) | cat; test -r /proc/self/status; \
-                  test \"$(cat /proc/1/comm)\" = bartizan-first; echo ok";
-    let mut launch = confined(sh(script), confinement(&machine));
+    let first = if own_kernel() { "sh" } else { "bartizan-first" };
+    let script = format!(
+        "set -e; cd; echo x > f; cat f; echo y > /tmp/g; cat /tmp/g; echo z > \"$0/h\"; pwd; (echo sub) | cat; \
+         test -r /proc/self/status; test \"$(cat /proc/1/comm)\" = {first}; echo ok"
+    );
+    let mut launch = confined(sh(&script), confinement(&machine));
     launch.args.push(machine.work.clone().into());
     let (status, said) = run(&launch).await;
     assert_eq!((status, said.as_str()), (ExitStatus::Code(0), "x\ny\n/home/sandbox\nsub\nok\n"));
     assert_eq!(lines(&machine.work.join("h")), "z\n");
     // Codes, signals and input come through as they do without a sandbox.
-    for (script, expected) in [("exit 7", ExitStatus::Code(7)), ("kill -SEGV $$", ExitStatus::Signal(11))] {
+    for (script, expected) in [("exit 7", ExitStatus::Code(7)), ("kill -SEGV $$", by_signal(11))] {
         assert_eq!(run(&confined(sh(script), confinement(&machine))).await.0, expected, "{script}");
     }
     let mut child = confined(sh("exec cat"), confinement(&machine)).spawn().await.unwrap();
@@ -79,6 +86,9 @@ async fn a_good_server_works() {
 }
 
 async fn system_calls_no_server_needs_are_refused() {
+    if own_kernel() {
+        return system_calls_end_at_the_servers_own_kernel().await;
+    }
     let machine = Machine::new();
     let refused = [
         "unshare-user",
@@ -121,12 +131,34 @@ async fn system_calls_no_server_needs_are_refused() {
     }
 }
 
+/// None of its calls reaches this one: it may make what namespaces it likes, and they are of a machine that is not there.
+async fn system_calls_end_at_the_servers_own_kernel() {
+    let machine = Machine::new();
+    for name in ["mount", "bpf", "perf", "open_tree", "userfaultfd", "socket-packet", "socket-raw", "socket-vsock"] {
+        let (status, said) = run(&confined(role("call", &[name]), confinement(&machine))).await;
+        assert_eq!(status, ExitStatus::Code(1), "{name}: {said}");
+    }
+    let (_, said) = run(&confined(sh("cat /proc/version; dmesg"), confinement(&machine))).await;
+    let here = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert!(said.contains("gVisor") && !said.contains(here.trim()), "{said}");
+    assert!(run(&sh("cat /proc/version")).await.1.contains(here.trim()), "the control");
+    // With all rights in a namespace of its own it still sees and changes nothing of the machine.
+    let script = format!(
+        "cat {0}/secret; echo planted > {0}/canary; echo x > /proc/sys/kernel/hostname",
+        machine.outside.display()
+    );
+    let (_, said) =
+        run(&confined(sh(&format!("unshare -Urm sh -c '{script}'; {script}")), confinement(&machine))).await;
+    assert!(!said.contains(SECRET) && !machine.canary().exists(), "{said}");
+}
+
 async fn calls_of_other_architectures_end_the_server() {
-    if !cfg!(target_arch = "x86_64") {
+    // Another kernel answers them itself.
+    if !cfg!(target_arch = "x86_64") || own_kernel() {
         return;
     }
     let machine = Machine::new();
-    let killed = ExitStatus::Signal(libc::SIGSYS);
+    let killed = by_signal(libc::SIGSYS);
     for name in ["int80", "x32"] {
         // A kernel may have neither; then it says so instead of killing.
         assert_ne!(run(&role(name, &[])).await.0, killed, "the control of {name}");
@@ -135,6 +167,10 @@ async fn calls_of_other_architectures_end_the_server() {
 }
 
 async fn a_terminal_cannot_be_typed_into() {
+    // Another kernel knows of no terminal but those that it makes.
+    if own_kernel() {
+        return;
+    }
     let machine = Machine::new();
     let (status, said) = run(&role("inject", &[])).await;
     assert_eq!(status, ExitStatus::Code(0), "a pipe is no terminal, which the kernel says in other words: {said}");
@@ -360,6 +396,12 @@ async fn what_is_hidden_is_seen_empty() {
 async fn other_processes_are_not_there() {
     let machine = Machine::new();
     let me = std::process::id();
+    if own_kernel() {
+        // Its numbers may be the same, and are of others.
+        let (_, said) = run(&confined(sh("cat /proc/[0-9]*/comm; cat /proc/1/environ"), confinement(&machine))).await;
+        assert!(!said.contains("escape") && !said.contains("bartizan") && !said.contains("runsc"), "{said}");
+        return;
+    }
     differs(&machine, &format!("kill -0 {me} && echo alive"), "alive", |_| {}).await;
     differs(&machine, &format!("test -d /proc/{me} && echo SEEN"), "SEEN", |_| {}).await;
     differs(&machine, &format!("tr '\\0' '\\n' < /proc/{me}/cmdline"), "escape", |_| {}).await;
@@ -377,8 +419,9 @@ async fn only_three_descriptors_are_open() {
     let held = fs::File::open("/dev/null").unwrap();
     // Such as one that a careless library opened without closing it on exec.
     rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty()).unwrap();
-    let (_, said) = run(&confined(sh("ls /proc/self/fd | grep -vx 3 | tr '\\n' ' '"), confinement(&machine))).await;
-    assert_eq!(said, "0 1 2 ");
+    // The fourth is that of the listing.
+    let (_, said) = run(&confined(sh("cd /proc/self/fd; echo *"), confinement(&machine))).await;
+    assert_eq!(said, "0 1 2 3\n");
 }
 
 async fn nothing_of_the_machine_is_changed_through_its_listing() {
@@ -406,11 +449,16 @@ async fn nothing_of_the_machine_is_changed_through_its_listing() {
 async fn devices_are_few_and_none_can_be_made() {
     let machine = Machine::new();
     let (_, said) = run(&confined(
-        sh("ls /dev | tr '\\n' ' '; mknod /tmp/disk b 8 0 && echo made; echo x > /dev/null && echo fine"),
+        sh("cd /dev; echo *; mknod /tmp/disk b 8 0 && echo made; echo x > /dev/null && echo fine"),
         confinement(&machine),
     ))
     .await;
-    assert!(said.starts_with("fd full null random shm stderr stdin stdout urandom zero "), "{said}");
+    if own_kernel() {
+        // Its own terminals and tunnels are of that kernel.
+        assert!(["kvm", "mem", "vda", "vsock"].iter().all(|name| !said.contains(name)), "{said}");
+    } else {
+        assert!(said.starts_with("fd full null random shm stderr stdin stdout urandom zero\n"), "{said}");
+    }
     assert!(said.contains("fine") && !said.contains("made"), "{said}");
     if is_root() {
         let node = machine.work.join("node");
@@ -433,8 +481,14 @@ async fn no_program_gives_back_rights() {
     let none = "0000000000000000";
     let expected =
         format!("CapInh: {none} CapPrm: {none} CapEff: {none} CapBnd: {none} CapAmb: {none} NoNewPrivs: 1 Seccomp: 2 ");
-    let user = rustix::process::getuid().as_raw();
-    assert_eq!(said, format!("{expected}{user}\n"));
+    // Inside of a runtime everybody is root, by name.
+    let user = if runtime().is_some() { 0 } else { rustix::process::getuid().as_raw() };
+    if own_kernel() {
+        let expected = format!("CapInh: {none} CapPrm: {none} CapEff: {none} CapBnd: {none} ");
+        assert!(said.starts_with(&expected) && said.ends_with(&format!(" {user}\n")), "{said}");
+    } else {
+        assert_eq!(said, format!("{expected}{user}\n"));
+    }
     if is_root() {
         assert!(!run(&sh(&script)).await.1.contains(&format!("CapEff: {none}")), "the control");
     }
@@ -445,6 +499,12 @@ async fn no_file_is_made_to_run_as_its_owner() {
     let program = machine.work.join("id");
     let script = format!("cp /usr/bin/id {0}; chmod 6755 {0}; chmod 755 {0} && echo plain", program.display());
     let mode = || fs::metadata(&program).unwrap().permissions().mode() & 0o7777;
+    if own_kernel() {
+        // What its own kernel makes of it is its own affair.
+        run(&confined(sh(&script.replace("; chmod 755", "; : chmod 755")), confinement(&machine))).await;
+        assert_eq!(mode() & 0o6000, 0, "{:o}", mode());
+        return;
+    }
     let (_, said) =
         run(&confined(sh(&script.replace("; chmod 755", "; echo; chmod 755")), confinement(&machine))).await;
     assert!(said.contains("plain") && said.contains("not permitted") && mode() == 0o755, "{said} {:o}", mode());
@@ -517,12 +577,13 @@ async fn a_relay_is_the_only_way_out() {
     assert!(said.contains("there\n") && !said.contains("KILLED") && !said.contains("READ"), "{said}");
     let error = confined(sh("true"), with("fail")).spawn().await.unwrap_err().to_string();
     assert!(error.contains("told to fail"), "{error}");
-    // It holds none of the server's streams: who closes one is seen to have.
-    let mut child = confined(sh("exec >&- 2>&-; sleep 1000"), with("443")).spawn().await.unwrap();
-    let (mut stdout, mut said) = (child.stdout.take().unwrap(), Vec::new());
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), stdout.read_to_end(&mut said)).await;
-    assert_eq!(ended.unwrap().unwrap(), 0);
-    drop(child);
+    // It holds none of the server's streams: who closes one is seen to have. A kernel of its own holds them.
+    if !own_kernel() {
+        let mut child = confined(sh("exec >&- 2>&-; sleep 1000"), with("443")).spawn().await.unwrap();
+        let (mut stdout, mut said) = (child.stdout.take().unwrap(), Vec::new());
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), stdout.read_to_end(&mut said)).await;
+        assert_eq!(ended.unwrap().unwrap(), 0);
+    }
     // Its end does not keep the sandbox from ending in time.
     let mut child = confined(sh("exec cat"), with("443")).spawn().await.unwrap();
     assert_eq!(child.shutdown().await, ExitStatus::Code(0));
@@ -551,15 +612,21 @@ async fn sockets_of_daemons_are_out_of_reach() {
 async fn a_fork_bomb_is_capped_and_ends_with_its_server() {
     let machine = Machine::new();
     let mut walls = confinement(&machine);
-    walls.limits = Limits { pids: Some(40), ..Limits::default() };
+    // A kernel in a process has threads of its own.
+    let pids = if own_kernel() { 150 } else { 40 };
+    walls.limits = Limits { pids: Some(pids), ..Limits::default() };
     let mark = format!("BOMB={}", machine.work.display());
     let mut launch = confined(role("fork-bomb", &[]), walls);
     launch.env.set("BOMB", &machine.work);
     let (status, said) = run(&launch).await;
-    assert_eq!(status, ExitStatus::Code(1), "{said}");
-    let count: usize =
-        said.trim().rsplit("stopped after ").next().unwrap().split_whitespace().next().unwrap().parse().unwrap();
-    assert!((10..40).contains(&count), "{said}");
+    if own_kernel() {
+        // That kernel is among what is counted, and may well end when it gets no more.
+        assert_ne!(status, ExitStatus::Code(0), "{said}");
+    } else {
+        assert_eq!(status, ExitStatus::Code(1), "{said}");
+        let count = said.trim().rsplit("stopped after ").next().unwrap().split_whitespace().next().unwrap();
+        assert!((10..40).contains(&count.parse::<usize>().unwrap()), "{said}");
+    }
     assert_eq!(living(&mark), 0, "what it started ended with it");
 }
 
@@ -673,7 +740,19 @@ async fn what_a_profile_requires_is_there_or_nothing_starts() {
         }
         assert!(!machine.work.join("ran").exists());
     };
-    check(Guarantee::Landlock(9999), "landlock>=9999: needs a newer kernel").await;
+    if own_kernel() {
+        check(Guarantee::Landlock(1), "landlock>=1: the level `vm`").await;
+    } else {
+        check(Guarantee::Landlock(9999), "landlock>=9999: needs a newer kernel").await;
+        check(Guarantee::OwnKernel, "own_kernel: needs `level = \"vm\"`").await;
+    }
+    let mut walls = confinement(&machine);
+    walls.require = vec![Guarantee::OwnNetwork];
+    walls.require.extend(own_kernel().then_some(Guarantee::OwnKernel));
+    assert_eq!(run(&confined(sh("true"), walls.clone())).await.0, ExitStatus::Code(0));
+    walls.network = Network::Host;
+    let error = confined(sh("true"), walls).spawn().await.unwrap_err().to_string();
+    assert!(error.contains("netns: is not to be had with `net.host`"), "{error}");
     // No limit is set, so none holds.
     check(Guarantee::MemoryLimit, "memory_limit").await;
     check(Guarantee::CpuLimit, "cpu_limit").await;
@@ -681,6 +760,36 @@ async fn what_a_profile_requires_is_there_or_nothing_starts() {
     walls.writable.push("/var/tmp/bartizan-is-not-there".into());
     let error = confined(sh("true"), walls).spawn().await.unwrap_err().to_string();
     assert!(error.contains("bartizan-is-not-there"), "{error}");
+}
+
+async fn a_runtime_that_is_not_there_or_does_not_work_starts_nothing() {
+    let machine = Machine::new();
+    let own = machine.work.join("runsc");
+    fs::copy("/bin/true", &own).unwrap();
+    for kind in RuntimeKind::ALL {
+        let level = kind.level().to_string();
+        for (program, expected) in [
+            (Path::new("/no/such/runtime"), format!("the level `{level}`, and there is no program")),
+            // Ends without having started anything, be it well or badly.
+            (Path::new("/bin/false"), format!("start the server with {}", kind.name())),
+            (Path::new("/bin/true"), format!("start the server with {}", kind.name())),
+            (own.as_path(), "could be replaced".to_owned()),
+        ] {
+            let mut walls = confinement(&machine);
+            walls.runtime = Some(Runtime { kind, program: program.to_owned() });
+            let script = format!("echo ran > {}/ran", machine.work.display());
+            let error = confined(sh(&script), walls).spawn().await.unwrap_err().to_string();
+            assert!(error.contains(&expected), "{kind:?} {program:?}: {error}");
+            assert!(!machine.work.join("ran").exists());
+        }
+    }
+    // What is wrong with the server is told as without one.
+    let error = confined(Launch::new("no-such-program"), confinement(&machine)).spawn().await.unwrap_err();
+    assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
+    let mut launch = confined(sh("true"), confinement(&machine));
+    launch.cwd = Some("/no/such/directory".into());
+    let error = launch.spawn().await.unwrap_err();
+    assert!(matches!(error, SpawnError::Directory { .. }), "{error:?}");
 }
 
 async fn whatever_is_killed_nothing_stays() {
@@ -696,7 +805,10 @@ async fn whatever_is_killed_nothing_stays() {
         let mut child = launch.spawn().await.unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(stdout.next_line().await.unwrap().unwrap(), "ready");
-        assert!(living(&mark) >= 3 && machine.work.join(".mcp.json").exists());
+        // Behind a kernel of its own nobody sees the server's processes, but those of that kernel.
+        let tree = below(parent(child.pid()));
+        let alive = || living(&mark) + tree.iter().filter(|process| process.is_there()).count();
+        assert!(alive() >= 3 && machine.work.join(".mcp.json").exists());
         let first = child.pid();
         let pid = |pid: u32| rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         match victim {
@@ -704,7 +816,7 @@ async fn whatever_is_killed_nothing_stays() {
             "first" => rustix::process::kill_process(pid(first), rustix::process::Signal::KILL).unwrap(),
             _ => drop(child),
         }
-        eventually(&format!("all is gone after {victim} was killed"), || living(&mark) == 0).await;
+        eventually(&format!("all is gone after {victim} was killed"), || alive() == 0).await;
         if victim != "launcher" {
             eventually("the placeholder is gone", || !machine.work.join(".mcp.json").exists()).await;
         }
@@ -725,7 +837,9 @@ async fn many_starts_leave_nothing() {
     let machine = Machine::new();
     let count = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
     let mut walls = confinement(&machine);
-    walls.limits = Limits { memory: Some(64 << 20), pids: Some(20), ..Limits::default() };
+    // A kernel in a process has threads of its own.
+    let pids = if own_kernel() { 200 } else { 20 };
+    walls.limits = Limits { memory: Some(64 << 20), pids: Some(pids), ..Limits::default() };
     run(&confined(sh("true"), walls.clone())).await;
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
     let before = count();

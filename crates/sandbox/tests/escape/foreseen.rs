@@ -18,6 +18,23 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
     ]
 }
 
+/// What holds whatever stands around the server.
+pub(crate) fn at_each_level() -> Vec<(&'static str, Case)> {
+    vec![("a_trial_goes_as_far_as_the_program", || Box::pin(a_trial_goes_as_far_as_the_program()))]
+}
+
+async fn a_trial_goes_as_far_as_the_program() {
+    let machine = Machine::new();
+    let launch = confined(sh(&format!("echo ran > {}/ran", machine.work.display())), confinement(&machine));
+    launch.try_out().await.unwrap();
+    assert!(!machine.work.join("ran").exists());
+    launch.spawn().await.unwrap().wait().await;
+    assert!(machine.work.join("ran").exists(), "the control");
+    let missing = confined(Launch { program: "no-such-program".into(), ..sh("") }, confinement(&machine));
+    let (tried, started) = (missing.try_out().await.unwrap_err(), missing.spawn().await.unwrap_err());
+    assert_eq!(tried.to_string(), started.to_string());
+}
+
 /// Whatever the host offers, each guarantee is said to be there exactly where a start finds it.
 async fn what_is_said_of_each_guarantee_is_what_a_start_does() {
     let machine = Machine::new();
@@ -38,7 +55,7 @@ async fn what_is_said_of_each_guarantee_is_what_a_start_does() {
         for guarantee in all {
             let mut walls = confinement(&machine);
             (walls.limits, walls.require) = (limits.clone(), vec![guarantee]);
-            let said = unmet(&walls.require, host.landlock, kept(&limits));
+            let said = unmet(&walls, host.landlock, kept(&limits));
             let launch = confined(sh("exit 0"), walls);
             let (tried, started) = (launch.try_out().await, launch.spawn().await);
             match said.first() {

@@ -2,7 +2,8 @@
 //!
 //! Each attempt is played by this very binary, once with nothing around it, where it must succeed (or there would be
 //! nothing to prevent), and once confined, where it must not. What counts is what is found outside afterwards.
-//! Run as root, everything is tried as root and then again as an ordinary user.
+//! Run as root, everything is tried as root and then again as an ordinary user. It is tried at the level `process`, and
+//! with each runtime that is on this machine at the level that it gives.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test program")]
@@ -27,10 +28,19 @@ fn main() -> ExitCode {
     }
     bartizan_sandbox::adopt_orphans();
     let mut all = Vec::new();
-    for (name, case) in cases::all().into_iter().chain(foreseen::all()) {
-        all.push(suite::Named { name: name.to_owned(), case, ordinary: false });
-        if support::is_root() {
-            all.push(suite::Named { name: format!("ordinary::{name}"), case, ordinary: true });
+    for runtime in support::levels() {
+        // What is said before a start is about the walls that are there at each level.
+        let foreseen = if runtime.is_some() { Vec::new() } else { foreseen::all() };
+        for (name, case) in cases::all().into_iter().chain(foreseen).chain(foreseen::at_each_level()) {
+            let name = runtime.map_or(name.to_owned(), |runtime| format!("{}::{name}", runtime.name()));
+            // Of the levels that start slowly only the beginning is tried each time.
+            let ignored = runtime.is_some() && !name.ends_with("a_good_server_works");
+            let prepare = || Some(Box::new(move || support::use_level(runtime)) as Box<dyn Fn()>);
+            if support::is_root() {
+                let name = format!("ordinary::{name}");
+                all.push(suite::Named { name, case, ordinary: true, ignored, prepare: prepare() });
+            }
+            all.push(suite::Named { name, case, ordinary: false, ignored, prepare: prepare() });
         }
     }
     suite::run(all, support::become_ordinary)

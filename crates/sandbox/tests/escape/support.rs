@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bartizan_sandbox::{Child, Confinement, Environment, ExitStatus, Launch};
+use bartizan_sandbox::{Child, Confinement, Environment, ExitStatus, Launch, Level, Runtime, RuntimeKind};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 
@@ -35,6 +36,35 @@ impl Machine {
     }
 }
 
+/// The runtime that the servers of the case now running are started with; 0 is none.
+static RUNTIME: AtomicUsize = AtomicUsize::new(0);
+
+/// The level `process`, and each runtime of this machine.
+pub(crate) fn levels() -> Vec<Option<RuntimeKind>> {
+    let found: Vec<RuntimeKind> = bartizan_sandbox::runtimes().into_iter().map(|found| found.runtime.kind).collect();
+    std::iter::once(None).chain(found.into_iter().map(Some)).collect()
+}
+
+pub(crate) fn use_level(runtime: Option<RuntimeKind>) {
+    let at = RuntimeKind::ALL.iter().position(|kind| Some(*kind) == runtime);
+    RUNTIME.store(at.map_or(0, |at| at + 1), Ordering::Relaxed);
+}
+
+/// The runtime of the case now running.
+pub(crate) fn runtime() -> Option<RuntimeKind> {
+    RuntimeKind::ALL.get(RUNTIME.load(Ordering::Relaxed).wrapping_sub(1)).copied()
+}
+
+/// Whether its servers have a kernel of their own.
+pub(crate) fn own_kernel() -> bool {
+    runtime().is_some_and(|kind| kind.level() == Level::Vm)
+}
+
+/// How a server ends by a signal: another kernel's runtime says it as a shell does.
+pub(crate) fn by_signal(signal: i32) -> ExitStatus {
+    if own_kernel() { ExitStatus::Code(128 + signal) } else { ExitStatus::Signal(signal) }
+}
+
 pub(crate) const SECRET: &str = "the-secret-of-the-user";
 
 /// What a server needs to run at all, and one directory to write to.
@@ -47,6 +77,7 @@ pub(crate) fn confinement(machine: &Machine) -> Confinement {
         writable: vec![machine.work.clone()],
         home: Some("/home/sandbox".into()),
         scratch: 8 << 20,
+        runtime: runtime().map(Runtime::usual),
         ..Confinement::default()
     }
     .resolved()
@@ -147,4 +178,46 @@ pub(crate) fn living(mark: &str) -> usize {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let environments = pids.map(|entry| fs::read(entry.path().join("environ")).unwrap_or_default());
     environments.filter(|all| all.windows(mark.len()).any(|part| part == mark.as_bytes())).count()
+}
+
+/// A process that is no other, should its number be given again.
+pub(crate) struct Process {
+    pid: u32,
+    started: String,
+}
+
+impl Process {
+    pub(crate) fn is_there(&self) -> bool {
+        stat(self.pid).is_some_and(|(_, started)| started == self.started)
+    }
+}
+
+/// A process and all below it.
+pub(crate) fn below(root: u32) -> Vec<Process> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let mut rest: Vec<(u32, u32, String)> = pids
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            stat(pid).map(|(parent, started)| (pid, parent, started))
+        })
+        .collect();
+    let mut found = vec![root];
+    let mut tree = Vec::new();
+    while let Some(pid) = found.pop() {
+        let children = rest.iter().filter(|(_, parent, _)| *parent == pid).map(|(child, ..)| *child);
+        found.extend(children.collect::<Vec<_>>());
+        if let Some(at) = rest.iter().position(|(other, ..)| *other == pid) {
+            let (pid, _, started) = rest.swap_remove(at);
+            tree.push(Process { pid, started });
+        }
+    }
+    tree
+}
+
+/// The parent of a process and when it was started; none if it is not there, or has ended and is only not collected yet.
+fn stat(pid: u32) -> Option<(u32, String)> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+    (fields.first() != Some(&"Z")).then_some(())?;
+    Some((fields.get(1)?.parse().ok()?, (*fields.get(19)?).to_owned()))
 }

@@ -14,6 +14,10 @@ pub(crate) struct Named {
     pub(crate) case: Case,
     /// Whether it is for an ordinary user, which this process then becomes.
     pub(crate) ordinary: bool,
+    /// Whether it belongs to the long version only.
+    pub(crate) ignored: bool,
+    /// What is done right before it.
+    pub(crate) prepare: Option<Box<dyn Fn()>>,
 }
 
 /// Runs the cases that the arguments ask for, those for an ordinary user last.
@@ -21,13 +25,17 @@ pub(crate) fn run(cases: Vec<Named>, become_ordinary: impl Fn() -> bool) -> Exit
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     if has("--list") {
-        // There are none that are ignored.
-        let listed = cases.iter().filter(|_| !has("--ignored"));
+        // nextest asks for all of them, and then which of these are ignored.
+        let listed = cases.iter().filter(|case| case.ignored || !has("--ignored"));
         listed.for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let long = has("--include-ignored") || has("--ignored");
     let wanted = |case: &Named| {
+        if case.ignored && !long || !case.ignored && has("--ignored") {
+            return false;
+        }
         let fits =
             |filter: &&String| if has("--exact") { case.name == **filter } else { case.name.contains(filter.as_str()) };
         filters.is_empty() || filters.iter().any(fits)
@@ -44,6 +52,7 @@ fn some(cases: &[Named]) -> usize {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut failed = 0;
     for case in cases {
+        case.prepare.iter().for_each(|prepare| prepare());
         let passed = runtime.block_on(async { tokio::spawn((case.case)()).await.is_ok() });
         println!("test {} ... {}", case.name, if passed { "ok" } else { "FAILED" });
         failed += usize::from(!passed);

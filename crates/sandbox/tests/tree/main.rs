@@ -21,6 +21,12 @@ fn main() -> ExitCode {
         return roles::play(role, args);
     }
     bartizan_sandbox::adopt_orphans();
-    let named = |(name, case): (&str, _)| suite::Named { name: name.to_owned(), case, ordinary: false };
+    let named = |(name, case): (&str, _)| suite::Named {
+        name: name.to_owned(),
+        case,
+        ordinary: false,
+        ignored: false,
+        prepare: None,
+    };
     suite::run(cases::all().into_iter().map(named).collect(), || true)
 }

@@ -30,7 +30,7 @@ pub(super) struct HostReport {
     apparmor_restricts: bool,
     /// `absent`, `closed` to this user, or `usable`.
     kvm: &'static str,
-    /// Programs in `PATH` that run containers or virtual machines.
+    /// The runtimes that are here, for the levels beyond `process`.
     runtimes: Vec<RuntimeReport>,
     /// What to do about what is missing.
     remedies: Vec<String>,
@@ -65,6 +65,8 @@ struct Groups {
 struct RuntimeReport {
     /// What it is called.
     name: &'static str,
+    /// The level that it gives.
+    level: String,
     /// Where it is.
     path: String,
     /// What it says of its version; null if it says nothing in time.
@@ -79,10 +81,11 @@ impl HostReport {
             ok: refused.is_none(),
             why: refused.clone(),
         };
-        let runtime = |runtime: &bartizan_sandbox::Runtime| RuntimeReport {
-            name: runtime.name,
-            path: runtime.path.display().to_string(),
-            version: runtime.version.clone(),
+        let runtime = |found: &bartizan_sandbox::FoundRuntime| RuntimeReport {
+            name: found.runtime.kind.name(),
+            level: found.runtime.kind.level().to_string(),
+            path: found.runtime.program.display().to_string(),
+            version: found.version.clone(),
         };
         HostReport {
             system: host.system.clone(),
@@ -129,11 +132,14 @@ impl HostReport {
         line("AppArmor", if self.apparmor_restricts { RESTRICTS } else { "does not restrict user namespaces" });
         line("KVM", self.kvm);
         if self.runtimes.is_empty() {
-            line("OCI runtimes", "none in PATH");
+            line("runtimes", "none, so there are no levels `container` and `vm`");
         }
         for runtime in &self.runtimes {
             let version = runtime.version.as_deref().map_or("says no version".to_owned(), inline);
-            line("OCI runtime", &format!("{} ({}): {version}", runtime.name, inline(&runtime.path)));
+            line(
+                &format!("level {}", runtime.level),
+                &format!("{} ({}): {version}", runtime.name, inline(&runtime.path)),
+            );
         }
         for remedy in &self.remedies {
             let (first, rest) = remedy.split_once('\n').unwrap_or((remedy, ""));

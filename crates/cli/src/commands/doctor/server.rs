@@ -114,7 +114,7 @@ fn local(name: &str, sandbox: Option<&Sandbox>, tried: Tried, host: &Host) -> Se
         return report;
     };
     let groups = kept(&confinement.limits);
-    report.unmet = unmet(&confinement.require, host.landlock, groups)
+    report.unmet = unmet(&confinement, host.landlock, groups)
         .iter()
         .map(|unmet| UnmetReport { require: unmet.guarantee.to_string(), remedy: unmet.remedy })
         .collect();

@@ -142,18 +142,52 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS__sysctl,
 ];
 
+/// What a runtime makes sandboxes of, and traces what is in them with.
+const NEEDED: &[libc::c_long] = &[
+    libc::SYS_openat2,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+];
+
 /// Puts the filter on this process and all that it starts; it cannot be taken off.
 pub(in crate::linux) fn install(exceptions: Exceptions) -> io::Result<()> {
     sys::filter_system_calls(&program(exceptions))
 }
 
+/// The same for a runtime, which makes sandboxes and traces what is in them. What it starts keeps this, and may add to it.
+pub(super) fn install_for_a_runtime() -> io::Result<()> {
+    sys::filter_system_calls(&program_for_a_runtime())
+}
+
+fn program_for_a_runtime() -> Vec<libc::sock_filter> {
+    let mut program = Program::new();
+    for number in ABSENT.iter().filter(|number| !NEEDED.contains(number)) {
+        program.if_equal(call(*number), NOT_THERE);
+    }
+    for number in REFUSED.iter().filter(|number| !NEEDED.contains(number)) {
+        program.if_equal(call(*number), NOT_PERMITTED);
+    }
+    // Those between its own processes, and a look at the interfaces of the network it is in.
+    let sockets = Exceptions { unix_sockets: true, netlink_route: true, namespaces: true };
+    program.what_is_known_by_its_arguments(sockets);
+    program.answer(ALLOW);
+    program.0
+}
+
 fn program(exceptions: Exceptions) -> Vec<libc::sock_filter> {
-    let mut program = Program::default();
-    program.load(ARCHITECTURE);
-    program.unless_equal(AUDIT_ARCH, KILL);
-    program.load(NUMBER);
-    program.if_at_least(X32, KILL);
-    program.if_at_least(LAST_VETTED + 1, NOT_THERE);
+    let mut program = Program::new();
     for number in ABSENT {
         program.if_equal(call(*number), NOT_THERE);
     }
@@ -167,25 +201,7 @@ fn program(exceptions: Exceptions) -> Vec<libc::sock_filter> {
             program.if_any_bit(NEW_NAMESPACES, NOT_PERMITTED);
         });
     }
-    for (number, argument) in MODES {
-        program.arguments_of(*number, |program| {
-            program.load(ARGUMENT.get(*argument).copied().unwrap_or(NUMBER));
-            program.if_any_bit(AS_OWNER, NOT_PERMITTED);
-        });
-    }
-    program.arguments_of(libc::SYS_socketpair, |program| {
-        program.load(ARGUMENT[0]);
-        program.if_equal(libc::AF_UNIX.unsigned_abs(), ALLOW);
-        program.answer(NOT_PERMITTED);
-    });
-    program.arguments_of(libc::SYS_ioctl, |program| {
-        program.load(ARGUMENT[1]);
-        // Typing into a terminal, and what else speaks through one.
-        for request in [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD] {
-            program.if_equal(u32::try_from(request).unwrap_or(u32::MAX), NOT_PERMITTED);
-        }
-    });
-    program.arguments_of(libc::SYS_socket, |program| sockets(program, exceptions));
+    program.what_is_known_by_its_arguments(exceptions);
     program.answer(ALLOW);
     program.0
 }
@@ -235,6 +251,40 @@ impl Program {
     const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
     const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
     const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
+
+    /// What comes before all else: the architecture, and numbers that nobody has looked at.
+    fn new() -> Self {
+        let mut program = Self::default();
+        program.load(ARCHITECTURE);
+        program.unless_equal(AUDIT_ARCH, KILL);
+        program.load(NUMBER);
+        program.if_at_least(X32, KILL);
+        program.if_at_least(LAST_VETTED + 1, NOT_THERE);
+        program
+    }
+
+    /// Modes of files, sockets, and requests to terminals.
+    fn what_is_known_by_its_arguments(&mut self, exceptions: Exceptions) {
+        for (number, argument) in MODES {
+            self.arguments_of(*number, |program| {
+                program.load(ARGUMENT.get(*argument).copied().unwrap_or(NUMBER));
+                program.if_any_bit(AS_OWNER, NOT_PERMITTED);
+            });
+        }
+        self.arguments_of(libc::SYS_socketpair, |program| {
+            program.load(ARGUMENT[0]);
+            program.if_equal(libc::AF_UNIX.unsigned_abs(), ALLOW);
+            program.answer(NOT_PERMITTED);
+        });
+        self.arguments_of(libc::SYS_ioctl, |program| {
+            program.load(ARGUMENT[1]);
+            // Typing into a terminal, and what else speaks through one.
+            for request in [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD] {
+                program.if_equal(u32::try_from(request).unwrap_or(u32::MAX), NOT_PERMITTED);
+            }
+        });
+        self.arguments_of(libc::SYS_socket, |program| sockets(program, exceptions));
+    }
 
     fn push(&mut self, code: u32, jt: u8, jf: u8, k: u32) {
         self.0.push(libc::sock_filter { code: u16::try_from(code).unwrap_or(u16::MAX), jt, jf, k });

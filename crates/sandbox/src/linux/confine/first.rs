@@ -8,14 +8,31 @@ use std::process::exit;
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
 use rustix::thread::UnshareFlags;
 
-use super::{Failed, Step, relay, root};
+use super::{Failed, Step, monitor, relay, root};
 use crate::linux::init::{Init, report};
 use crate::linux::wire::{self, Failure, Report};
-use crate::linux::{server, sys};
+use crate::linux::{Walls, server, sys};
 use crate::{Confinement, Network};
 
 /// What the first process says once it can be given a plan.
 const READY: u8 = b'r';
+
+/// Who the sandbox's user is, seen from inside and from outside.
+#[derive(Clone, Copy)]
+pub(in crate::linux) struct User {
+    inside: (Uid, Gid),
+    outside: (Uid, Gid),
+}
+
+impl User {
+    /// The user of this process. Runtimes make nothing for others than root, so with one that is how it is called inside;
+    /// it is this user all the same, and has no other rights.
+    pub(in crate::linux) fn new(walls: Walls) -> Self {
+        let outside = (rustix::process::getuid(), rustix::process::getgid());
+        let inside = if walls == Walls::Monitored { (Uid::ROOT, Gid::ROOT) } else { outside };
+        Self { inside, outside }
+    }
+}
 
 /// Waits until the first process can be given a plan, or learns why it cannot.
 pub(super) fn await_ready(link: &OwnedFd) -> Step<()> {
@@ -32,7 +49,7 @@ pub(super) fn await_ready(link: &OwnedFd) -> Step<()> {
 }
 
 /// Plays the first process's part until nothing else is left in its namespace.
-pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: (Uid, Gid)) -> ! {
+pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: User) -> ! {
     let mut word = vec![READY];
     if let Err(error) = become_nobody_else(user) {
         word = [&b"f"[..], &error.raw_os_error().unwrap_or(0).to_le_bytes()].concat();
@@ -50,13 +67,14 @@ pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: (Uid, Gid)) -> 
 }
 
 /// Ends with the launcher, is its user and nobody else, and can be looked into by nobody.
-pub(in crate::linux) fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
+pub(in crate::linux) fn become_nobody_else(user: User) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_name(c"bartizan-first")?;
     // Groups could not be given up any more afterwards, and a file may be closed to a group.
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{user} {user} 1\n"))?;
-    fs::write("/proc/self/gid_map", format!("{group} {group} 1\n"))?;
+    let User { inside, outside } = user;
+    fs::write("/proc/self/uid_map", format!("{} {} 1\n", inside.0, outside.0))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1\n", inside.1, outside.1))?;
     Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
@@ -67,19 +85,22 @@ fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
     drop(bytes);
     let known_as = wire::receive_number(link.as_fd()).ok_or(Failure::Silent)?;
     let confinement = plan.confinement.as_ref().ok_or(Failure::Silent)?;
-    build(confinement)?;
+    let listing = build(confinement)?;
     if plan.cwd.is_none() {
         plan.cwd = Some(confinement.home.clone().unwrap_or_else(|| "/".into()));
     }
     let grace = plan.grace;
-    let (server, program) = server::start(plan, stdio)?;
+    let (server, program) = match listing {
+        Some(listing) => monitor::start(plan, stdio, listing)?,
+        None => server::start(plan, stdio)?,
+    };
     report(control, &Report::Started { pid: known_as, program });
     rustix::process::chdir("/").ok();
     Ok(Init::alone(control, signals, server, grace))
 }
 
-/// Makes everything around the server.
-fn build(confinement: &Confinement) -> Step<()> {
+/// Makes everything around the server; of what a runtime needs, a listing of processes that can be written to.
+fn build(confinement: &Confinement) -> Step<Option<OwnedFd>> {
     // To the machine, the session of all that is in here is this process's.
     rustix::process::setsid().map_err(|error| Failed::errno("begin a session", error))?;
     sys::unshare(UnshareFlags::NEWCGROUP)
@@ -89,9 +110,12 @@ fn build(confinement: &Confinement) -> Step<()> {
         sys::start_loopback().map_err(|error| Failed::new("start the sandbox's own network", &error))?;
     }
     rustix::system::sethostname(b"sandbox").map_err(|error| Failed::errno("name the sandbox", error))?;
+    // Only while the whole one of the machine is seen.
+    let listing = confinement.runtime.as_ref().map(|_| monitor::listing()).transpose()?;
     root::enter(confinement)?;
     match &confinement.network {
-        Network::Relay(way) => relay::start(way),
-        Network::None | Network::Host => Ok(()),
+        Network::Relay(way) => relay::start(way)?,
+        Network::None | Network::Host => {}
     }
+    Ok(listing)
 }

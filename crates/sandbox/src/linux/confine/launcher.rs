@@ -14,7 +14,7 @@ use super::placeholder::{Guard, Placeholders};
 use super::{Failed, Step, first, landlock};
 use crate::linux::init::{exit_status, report};
 use crate::linux::wire::{self, Failure, Plan, Report};
-use crate::linux::{sys, tree};
+use crate::linux::{Walls, sys, tree};
 use crate::{Confinement, ExitStatus, unmet};
 
 /// The namespaces the first process is made in. Those of the network and of control groups it enters later, when it
@@ -25,20 +25,20 @@ const NAMESPACES: libc::c_int =
 const WATCH: Duration = Duration::from_millis(100);
 
 /// Plays the launcher's part until the sandbox is gone.
-pub(in crate::linux) fn run(control: BorrowedFd<'_>) {
-    if let Err(failure) = serve(control) {
+pub(in crate::linux) fn run(control: BorrowedFd<'_>, walls: Walls) {
+    if let Err(failure) = serve(control, walls) {
         report(control, &Report::Failed(failure));
     }
 }
 
-fn serve(control: BorrowedFd<'_>) -> Step<()> {
+fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     let setup = |error: io::Error| Failure::Setup { error: error.raw_os_error().unwrap_or(0) };
     rustix::thread::set_name(c"bartizan-init").map_err(|error| setup(error.into()))?;
     let signals = sys::wait_for_signals().map_err(setup)?;
     let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| setup(error.into()))?;
     // Made before anything secret is known, because it has to be open to others of its user for a moment.
-    let user = (rustix::process::getuid(), rustix::process::getgid());
+    let user = first::User::new(walls);
     let first = sys::clone_into(NAMESPACES).map_err(|error| Failed::new("make a user namespace", &error))?;
     let Some(first) = first else {
         drop((ours, signals));
@@ -89,7 +89,7 @@ impl Drop for First {
 
 /// Refuses what the profile insists on and this host does not offer.
 fn check(confinement: &Confinement, groups: &Groups) -> Step<()> {
-    match unmet(&confinement.require, landlock::version(), groups.kept()).first() {
+    match unmet(confinement, landlock::version(), groups.kept()).first() {
         Some(unmet) => Err(Failure::Required { what: unmet.to_string() }),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The level `process`: a server in namespaces of its own, with nothing but what its profile names.
+//! A server in namespaces of its own, with nothing but what its profile names, and what may stand around it in there.
 //!
 //! Two processes stand between the gateway and the server. The *launcher* stays on the machine: it makes what has to
 //! be made there (control groups, placeholders), watches, and takes it away in the end. The *first process* of the
@@ -7,21 +7,25 @@
 //!
 //! Nothing of this is done by halves. Whatever step fails, the server does not start.
 
+mod bundle;
 pub(super) mod cgroup;
 pub(super) mod filter;
 pub(super) mod first;
 pub(super) mod landlock;
 mod launcher;
+mod monitor;
 mod placeholder;
 pub(super) mod privileges;
 mod relay;
 pub(super) mod root;
+mod sealed;
 
 use std::io;
 use std::path::Path;
 
 pub(super) use launcher::run;
 pub use relay::{RelayProgram, set_relay_program};
+pub(super) use sealed::run as run_sealed;
 
 use super::wire::Failure;
 use crate::Confinement;

@@ -23,9 +23,9 @@ use rustix::mount::{
 };
 
 use super::placeholder::{self, Hold};
-use super::{Failed, Step};
+use super::{Failed, Step, monitor};
 use crate::linux::sys;
-use crate::{Confinement, Network};
+use crate::{Confinement, Level, Network};
 
 /// Devices that are no more than the C library expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
@@ -37,6 +37,8 @@ const FIXED: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Where the scratch space is seen besides the home directory, and by which name it lies there.
 const SCRATCH: &[(&str, &str)] = &[("/tmp", "tmp"), ("/var/tmp", "var"), ("/dev/shm", "shm")];
 const HOME: &str = "home";
+/// What the programs of runtimes are linked with.
+const LIBRARIES: &[&str] = &["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store", "/etc/ld.so.cache"];
 /// Room for directories and a few small files; the server cannot write there.
 const ROOT_SIZE: &str = "1m";
 /// Files and directories in the scratch space: enough to unpack a package, too few to fill the kernel's memory.
@@ -49,13 +51,19 @@ struct Tree {
 }
 
 /// Moves this process into a file system that holds what `confinement` names and nothing else.
+///
+/// Where a runtime stands between this and the server, it is the runtime's: what the server is to see lies in a directory
+/// of it, [`monitor::SERVER`], and beside that what the runtime needs itself.
 pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(|error| Failed::errno("keep mounts to itself", error))?;
     let mut trees = seen(confinement)?;
     scratch(confinement, &mut trees)?;
+    let at = Path::new(if confinement.runtime.is_some() { monitor::SERVER } else { "/" });
+    let mut trees: Vec<(PathBuf, Tree)> = trees.into_iter().map(|(path, tree)| (below(at, &path), tree)).collect();
+    let links = beside(confinement, &mut trees)?;
     // The kernel lets a namespace have this listing only while it still sees the whole one of the machine.
-    let proc = proc_trees(confinement.exceptions.namespaces)?;
+    let proc = proc_trees(confinement)?;
     let root = leave_old_root()?;
     for (path, tree) in &trees {
         place(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
@@ -63,8 +71,10 @@ pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     for (path, tree) in &proc {
         place_existing(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
     }
-    make_links(&confinement.links).map_err(|error| Failed::new("make symbolic links", &error))?;
-    files(confinement).map_err(|error| Failed::new("write the sandbox's own files", &error))?;
+    make_links(Path::new("/"), &links).map_err(|error| Failed::new("make symbolic links", &error))?;
+    make_links(at, &confinement.links).map_err(|error| Failed::new("make symbolic links", &error))?;
+    make_streams(at).map_err(|error| Failed::new("make symbolic links", &error))?;
+    files(confinement, at).map_err(|error| Failed::new("write the sandbox's own files", &error))?;
     let shut = sys::set_mount_attributes(&root, read_only(MountAttrFlags::MOUNT_ATTR_NODEV), false);
     shut.map_err(|error| Failed::new("make the root read-only", &error))
 }
@@ -78,7 +88,7 @@ pub(in crate::linux) fn try_empty() -> Step<()> {
 
 /// Makes a listing of the processes of this namespace, as [`enter`] does.
 pub(in crate::linux) fn try_listing() -> Step<()> {
-    proc_trees(false).map(drop)
+    proc_trees(&Confinement::default()).map(drop)
 }
 
 /// All that lies on the machine and is to be seen, by the path it is seen under, which has no symbolic link in it.
@@ -114,19 +124,54 @@ fn seen(confinement: &Confinement) -> Step<BTreeMap<PathBuf, Tree>> {
             trees.insert(path.clone(), empty);
         }
     }
+    if confinement.runtime.is_some() {
+        let seal = fs::read_link("/proc/self/exe").and_then(|program| host(&program, read_only(plain)));
+        trees.insert(monitor::SEAL.into(), seal.map_err(|error| Failed::new("open this program itself", &error))?);
+    }
+    trees.extend(devices()?);
+    Ok(trees)
+}
+
+fn devices() -> Step<Vec<(PathBuf, Tree)>> {
+    // Read-only is the file, with its owner and mode, and not what it leads to.
+    let attributes = read_only(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+    let paths = DEVICES.iter().map(|name| Path::new("/dev").join(name));
+    let trees = paths.map(|path| match host(&path, attributes) {
+        Ok(tree) => Ok((path, tree)),
+        Err(error) => Err(Failed::at("open", &path, &error)),
+    });
+    trees.collect()
+}
+
+/// Adds what is not the server's but stands beside it: the relay's socket, and what a runtime needs. Returns the names
+/// by which that is also found.
+fn beside(confinement: &Confinement, trees: &mut Vec<(PathBuf, Tree)>) -> Step<Vec<(PathBuf, PathBuf)>> {
+    let plain = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
     if let Network::Relay(relay) = &confinement.network {
         let socket = fs::canonicalize(&relay.socket).and_then(|socket| host(&socket, plain));
         let tree = socket.map_err(|error| Failed::at("open", &relay.socket, &error))?;
-        trees.insert(PathBuf::from(super::relay::SOCKET), tree);
+        trees.push((PathBuf::from(super::relay::SOCKET), tree));
     }
-    for name in DEVICES {
-        let path = Path::new("/dev").join(name);
-        // Read-only is the file, with its owner and mode, and not what it leads to.
-        let attributes = read_only(MountAttrFlags::MOUNT_ATTR_NOEXEC);
-        let tree = host(&path, attributes).map_err(|error| Failed::at("open", &path, &error))?;
-        trees.insert(path, tree);
+    let Some(runtime) = &confinement.runtime else { return Ok(Vec::new()) };
+    let mut links = Vec::new();
+    let mut seen = Vec::new();
+    for path in LIBRARIES.iter().map(Path::new).chain([runtime.program.as_path()]) {
+        let Ok(real) = fs::canonicalize(path) else { continue };
+        if real != path {
+            links.push((path.to_owned(), real.clone()));
+        }
+        if seen.iter().any(|above| real.starts_with(above)) {
+            continue;
+        }
+        let tree = host(&real, read_only(plain)).map_err(|error| Failed::at("open", path, &error))?;
+        trees.push((real.clone(), tree));
+        seen.push(real);
     }
-    Ok(trees)
+    trees.extend(devices()?);
+    for (path, tree) in monitor::room(runtime)? {
+        trees.push((path.into(), Tree { mount: tree, directory: true }));
+    }
+    Ok(links)
 }
 
 /// The room for temporary files and the home directory: one file system with one size, seen at several places.
@@ -153,7 +198,7 @@ fn scratch(confinement: &Confinement, trees: &mut BTreeMap<PathBuf, Tree>) -> St
 }
 
 /// A listing of the processes of this namespace, and what of it is covered.
-fn proc_trees(nested: bool) -> Step<Vec<(PathBuf, Tree)>> {
+fn proc_trees(confinement: &Confinement) -> Step<Vec<(PathBuf, Tree)>> {
     let failed = |error: io::Error| Failed::new("mount a listing of the sandbox's own processes", &error);
     let plain =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -161,12 +206,15 @@ fn proc_trees(nested: bool) -> Step<Vec<(PathBuf, Tree)>> {
         let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_create(&proc)?;
         // A browser writes the maps of its own namespaces there.
-        let attributes = if nested { plain } else { read_only(plain) };
+        let attributes = if confinement.exceptions.namespaces { plain } else { read_only(plain) };
         Ok(fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
     };
     let proc = make().map_err(failed)?;
     let mut covered = Vec::new();
-    for name in MASKED.iter().chain(FIXED) {
+    // A runtime with a kernel of its own shows the server another listing, and makes one of its own processes, which the
+    // kernel refuses where anything is covered here. It stays read-only as a whole.
+    let whole = confinement.runtime.as_ref().is_some_and(|runtime| runtime.kind.level() == Level::Vm);
+    for name in MASKED.iter().chain(FIXED).filter(|_| !whole) {
         let Some(directory) = is_directory(&proc, name) else { continue };
         let tree = if FIXED.contains(name) { part(&proc, name, read_only(plain)) } else { nothing(directory) };
         covered.push((Path::new("/proc").join(name), tree.map_err(failed)?));
@@ -225,9 +273,15 @@ fn make(path: &Path, directory: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a path of the server's lies as seen from here.
+fn below(at: &Path, path: &Path) -> PathBuf {
+    at.join(path.strip_prefix("/").unwrap_or(path))
+}
+
 /// The symbolic links by which the paths of the profile lead to what they are links to on the machine.
-fn make_links(links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+fn make_links(at: &Path, links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     for (path, target) in links {
+        let path = &below(at, path);
         if fs::symlink_metadata(path).is_ok() {
             continue;
         }
@@ -236,14 +290,24 @@ fn make_links(links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
         }
         symlink(target, path)?;
     }
-    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
-        symlink(format!("/proc/self/fd{target}"), Path::new("/dev").join(name))?;
+    Ok(())
+}
+
+/// What is named there leads to the streams of whoever asks. Where there are two roots they are in both.
+fn make_streams(at: &Path) -> io::Result<()> {
+    let mut roots = vec![at];
+    roots.extend((at != Path::new("/")).then_some(Path::new("/")));
+    for root in roots {
+        make(&root.join("proc"), true)?;
+        for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+            symlink(format!("/proc/self/fd{target}"), root.join("dev").join(name))?;
+        }
     }
     Ok(())
 }
 
 /// Files that programs look for, with nothing of the machine in them.
-fn files(confinement: &Confinement) -> io::Result<()> {
+fn files(confinement: &Confinement, at: &Path) -> io::Result<()> {
     let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let home = confinement.home.as_deref().unwrap_or(Path::new("/")).display();
     let passwd = format!("sandbox:x:{user}:{group}:sandbox:{home}:/bin/sh\n");
@@ -255,8 +319,9 @@ fn files(confinement: &Confinement) -> io::Result<()> {
         ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
         ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:2\n"),
     ];
-    fs::DirBuilder::new().recursive(true).mode(0o755).create("/etc")?;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(at.join("etc"))?;
     for (path, content) in contents {
+        let path = &below(at, Path::new(path));
         // A profile may show the machine's own.
         match fs::File::options().write(true).create_new(true).mode(0o644).open(path) {
             Ok(_) => {
@@ -307,7 +372,7 @@ fn nothing(directory: bool) -> io::Result<Tree> {
     host(Path::new("/dev/null"), read_only(MountAttrFlags::MOUNT_ATTR_NOEXEC))
 }
 
-fn memory(size: &str, files: &str, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+pub(super) fn memory(size: &str, files: &str, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in [("size", size), ("nr_inodes", files), ("mode", "0755")] {
         fsconfig_set_string(&context, key, value)?;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::{number, put as put_text, put_number, text};
-use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected, Relay};
+use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected, Relay, Runtime, RuntimeKind};
 
 /// Writes it behind what is there.
 pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Option<()> {
@@ -21,6 +21,7 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
         network,
         limits,
         exceptions,
+        runtime,
         require,
     } = confinement;
     for paths in [read_only, writable, hidden] {
@@ -57,6 +58,10 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
     for exception in [unix_sockets, netlink_route, namespaces] {
         put_number(out, u32::from(*exception));
     }
+    // The first kind is 1.
+    let kind = runtime.as_ref().and_then(|runtime| RuntimeKind::ALL.iter().position(|kind| *kind == runtime.kind));
+    put_number(out, kind.map_or(Some(0), |at| u32::try_from(at).ok()?.checked_add(1))?);
+    put_text(out, runtime.as_ref().map_or(OsStr::new(""), |runtime| runtime.program.as_os_str()))?;
     put_number(out, u32::try_from(require.len()).ok()?);
     for guarantee in require {
         let (kind, version) = match guarantee {
@@ -64,6 +69,8 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
             Guarantee::MemoryLimit => (1, 0),
             Guarantee::PidsLimit => (2, 0),
             Guarantee::CpuLimit => (3, 0),
+            Guarantee::OwnNetwork => (4, 0),
+            Guarantee::OwnKernel => (5, 0),
         };
         put_number(out, kind);
         put_number(out, version);
@@ -92,11 +99,18 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let mut limit = || Some(Some(long(rest)?).filter(|limit| *limit != 0));
     let limits = Limits { memory: limit()?, pids: limit()?, cpu: limit()?, nofile: limit()?, fsize: limit()? };
     let exceptions = Exceptions { unix_sockets: flag(rest)?, netlink_route: flag(rest)?, namespaces: flag(rest)? };
+    let (kind, program) = (usize::try_from(number(rest)?).ok()?, PathBuf::from(text(rest)?));
+    let runtime = match kind.checked_sub(1) {
+        None => None,
+        Some(at) => Some(Runtime { kind: *RuntimeKind::ALL.get(at)?, program }),
+    };
     let require = (0..number(rest)?).map(|_| match (number(rest)?, number(rest)?) {
         (0, version) => Some(Guarantee::Landlock(version)),
         (1, _) => Some(Guarantee::MemoryLimit),
         (2, _) => Some(Guarantee::PidsLimit),
         (3, _) => Some(Guarantee::CpuLimit),
+        (4, _) => Some(Guarantee::OwnNetwork),
+        (5, _) => Some(Guarantee::OwnKernel),
         _ => None,
     });
     let require = require.collect::<Option<_>>()?;
@@ -111,6 +125,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
         network,
         limits,
         exceptions,
+        runtime,
         require,
     };
     Some(Some(confinement))
@@ -154,7 +169,8 @@ pub(super) mod tests {
             network: Network::Relay(Relay { socket: "/run/x.sock".into(), told: "443 80".to_owned() }),
             limits: Limits { memory: Some(1 << 33), pids: Some(2), cpu: Some(3), nofile: Some(4), fsize: None },
             exceptions: Exceptions { unix_sockets: true, netlink_route: false, namespaces: true },
-            require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit],
+            runtime: Some(Runtime { kind: RuntimeKind::Runsc, program: "/opt/runsc".into() }),
+            require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit, Guarantee::OwnKernel],
         }
     }
 }

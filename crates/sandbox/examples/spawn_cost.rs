@@ -75,7 +75,8 @@ async fn with_a_runtime(runtime: &Runtime) {
 /// What a process and all below it take, each its part of what they share, in kilobytes.
 fn below(pid: &str) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let own = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let own =
+        rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children: Vec<String> = threads
         .map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default())

@@ -10,6 +10,7 @@
 
 mod attempts;
 mod cases;
+mod ends;
 #[path = "../shared/suite.rs"]
 mod suite;
 mod support;

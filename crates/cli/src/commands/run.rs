@@ -75,7 +75,7 @@ impl Arguments {
             std::fs::canonicalize(file).map_err(|error| Failure::usage(unread(error)))
         });
         let config = config.transpose()?;
-        let env = self.environment()?;
+        let (env, sandbox) = (self.environment()?, self.table()?);
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -83,7 +83,7 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
-            sandbox: self.table()?,
+            sandbox,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };

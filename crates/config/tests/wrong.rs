@@ -1,7 +1,7 @@
 //! Wrong files: each problem is found at its place, said in words, and comes with advice.
 #![cfg(test)]
 
-use bartizan_config::{Config, Diagnostics, Environment, Severity};
+use bartizan_config::{Config, Diagnostics, Environment, SandboxLevel, Severity, Upstream};
 use bartizan_guard::Timestamp;
 
 fn environment() -> Environment {
@@ -613,4 +613,36 @@ fn nobody_is_entitled_or_kept_apart_by_a_name_that_no_server_has() {
          entitled = [{ server = 'offfice', tool = 'send_*' }]\n",
         &[("4:", "`office`"), ("5:", "`office`")],
     );
+}
+
+#[test]
+fn a_level_has_a_runtime_that_gives_it() {
+    let text = |table: &str| format!("[server.x]\ncommand = [\"true\"]\n[server.x.sandbox]\n{table}\n");
+    let wrong =
+        |table: &str, problem: &str| check(&text(table), &[(problem, "runc or crun for `container`, runsc for `vm`")]);
+    wrong("level = \"container\"\nruntime = \"runsc\"", "5:11 `runsc` gives the level `vm`, not `container`");
+    wrong("level = \"vm\"\nruntime = \"/opt/runc-1.3\"", "5:11 `/opt/runc-1.3` gives the level `container`, not `vm`");
+    wrong("level = \"vm\"\nruntime = \"docker\"", "5:11 `docker` is no runtime that is known here");
+    wrong("level = \"container\"\nruntime = \"bin/runc\"", "5:11 `bin/runc` is neither the name of a program");
+    wrong("runtime = \"runc\"", "4:11 the level `process` needs no runtime");
+    let alone = ("`net` does not hold at the level `none`", "another level");
+    let found = list(&errors(&text("level = \"none\"\nnet.allow = [\"example.com:443\"]")));
+    assert!(matches!(&*found, [one] if one.contains(alone.0) && one.contains(alone.1)), "{found:#?}");
+
+    let right = |table: &str, expected: (SandboxLevel, Option<&str>)| {
+        let (mut config, _) = Config::parse(&text(table), "test.toml", &environment()).unwrap();
+        let Upstream::Command(command) = config.servers.remove("x").unwrap().upstream else { panic!("{table}") };
+        let sandbox = command.sandbox.unwrap();
+        let found = (sandbox.level, sandbox.runtime.as_deref().and_then(std::path::Path::to_str));
+        assert_eq!(found, expected, "{table}");
+    };
+    right("", (SandboxLevel::Process, None));
+    right("level = \"process\"", (SandboxLevel::Process, None));
+    right("level = \"container\"", (SandboxLevel::Container, Some("runc")));
+    right("level = \"container\"\nruntime = \"/opt/crun\"", (SandboxLevel::Container, Some("/opt/crun")));
+    right(
+        "level = \"vm\"\nrequire = [\"own_kernel\", \"netns\", \"userns\", \"seccomp\"]",
+        (SandboxLevel::Vm, Some("runsc")),
+    );
+    right("level = \"none\"", (SandboxLevel::None, None));
 }

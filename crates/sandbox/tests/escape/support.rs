@@ -221,3 +221,8 @@ fn stat(pid: u32) -> Option<(u32, String)> {
     (fields.first() != Some(&"Z")).then_some(())?;
     Some((fields.get(1)?.parse().ok()?, (*fields.get(19)?).to_owned()))
 }
+
+pub(crate) fn parent(pid: u32) -> u32 {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    line.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,11 +1,13 @@
 //! How a local program is confined: the table of a server, checked.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::expand::WORKSPACE_REFERENCE;
+use crate::install::{self, Install, InstallTable};
 use crate::paths;
 use crate::problems::Problems;
 use crate::tls::HAS_TLS;
@@ -17,12 +19,19 @@ use crate::units::Size;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SandboxTable {
+    /// What this begins with: a built-in profile, or a table `[profile.NAME]`. Lists here follow those of the profile, and
+    /// everything else here counts in the place of the profile's.
+    pub(crate) profile: Option<String>,
     /// Which files it sees.
     pub(crate) fs: FilesTable,
     /// What it can reach.
     pub(crate) net: NetTable,
     /// How much of the machine it may use.
     pub(crate) limits: LimitsTable,
+    /// Environment variables of the program, unless `env` or `pass_env` of the server gives them.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// How what the command would fetch is installed before it starts.
+    pub(crate) install: Option<InstallTable>,
     /// What is let through although it widens what the program can try.
     pub(crate) allow: Vec<Allowed>,
     /// What this machine has to offer for the program to be started at all: `landlock>=N`, `memory_limit`, `pids_limit`
@@ -39,6 +48,8 @@ pub(crate) struct FilesTable {
     pub(crate) ro: Vec<PathBuf>,
     /// May be changed as well; has to exist.
     pub(crate) rw: Vec<PathBuf>,
+    /// What becomes of directories and databases that are arguments of the command.
+    pub(crate) arguments: Arguments,
     /// Names in each directory of `rw` that may not be changed, nor made where they are missing; one that ends with `/`
     /// is a directory.
     pub(crate) deny: Vec<String>,
@@ -50,18 +61,34 @@ pub(crate) struct FilesTable {
 
 /// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
 /// themselves, and instructions to assistants.
-const DENY: &[&str] = &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
+pub(crate) const DENY: &[&str] = &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
 
 impl Default for FilesTable {
     fn default() -> Self {
         FilesTable {
             ro: Vec::new(),
             rw: Vec::new(),
+            arguments: Arguments::default(),
             deny: DENY.iter().map(|name| (*name).to_owned()).collect(),
             hide: Vec::new(),
             tmp: Size(64 << 20),
         }
     }
+}
+
+/// What becomes of what is named by arguments of the command, also in the form `--option=PATH`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// It is not seen.
+    #[default]
+    Unseen,
+    /// Directories may be read.
+    Ro,
+    /// Directories may be changed.
+    Rw,
+    /// Directories may be changed, and those in which a file lies that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3`.
+    Databases,
 }
 
 /// What a program can reach.
@@ -115,6 +142,14 @@ pub enum Allowed {
 /// How a program is confined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sandbox {
+    /// The profile that it began with.
+    pub profile: Option<String>,
+    /// What becomes of directories among the command's arguments.
+    pub arguments: Arguments,
+    /// Variables that the program sees.
+    pub variables: BTreeMap<String, String>,
+    /// How what it would fetch is installed before.
+    pub install: Option<Install>,
     /// May be read and executed. `${workspace}` in this and the other paths stands for a directory that is known later.
     pub read_only: Vec<PathBuf>,
     /// May be changed as well.
@@ -165,16 +200,17 @@ const LEAST_MEMORY: u64 = 4 << 20;
 /// More processors than any machine has.
 const MOST_CPU: f64 = 4096.0;
 
-/// The checked table of the server `name`.
+/// The checked table that stands at `path`, of a server with this command, or of a profile.
 pub(crate) fn sandbox(
     table: &SandboxTable,
     (root, directory): (&Node<'_>, &Path),
-    name: &str,
+    (path, command): (&[&str], Option<&[String]>),
     problems: &mut Problems,
 ) -> Sandbox {
-    let place = |keys: &[&str]| tree::place(root, &[&["server", name, "sandbox"], keys].concat());
+    let name = path.get(1).copied().unwrap_or_default();
+    let place = |keys: &[&str]| tree::place(root, &[path, keys].concat());
     if !cfg!(target_os = "linux") {
-        let place = tree::key_place(root, &["server", name, "sandbox"]);
+        let place = tree::key_place(root, path);
         problems
             .error(place, "programs can be confined on Linux only")
             .help("leave this table out, and trust the program");
@@ -221,6 +257,18 @@ pub(crate) fn sandbox(
         problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
     }
     check_hosts(&table.net, place, problems);
+    for (variable, value) in &table.variables {
+        if variable.is_empty() || variable.contains(['=', '\0']) || value.contains('\0') {
+            let place = tree::key_place(root, &[path, &["variables", variable]].concat());
+            problems.error(place, format!("`{variable}` cannot be an environment variable of that value"));
+        }
+    }
+    let install = table.install.as_ref().map(|install| {
+        let (allow, private) = install.reaches();
+        let place = |keys: &[&str]| place(&[&["install"], keys].concat());
+        check_rules(allow, private, place, problems);
+        install::install(install, command, place, problems)
+    });
     if table.net.host {
         let place = place(&["net", "host"]);
         problems
@@ -228,6 +276,10 @@ pub(crate) fn sandbox(
             .help("leave it out if the program needs no network");
     }
     Sandbox {
+        profile: table.profile.clone(),
+        arguments: table.fs.arguments,
+        variables: table.variables.clone(),
+        install,
         read_only: paths(&table.fs.ro),
         writable: paths(&table.fs.rw),
         protected,
@@ -287,16 +339,23 @@ fn check_hosts(net: &NetTable, place: impl Fn(&[&str]) -> Place, problems: &mut 
             .error(place(&["net", "allow"]), "this bartizan is built without TLS, and cannot tell what passes")
             .help("use one that is built with the feature `tls`, as released ones are");
     }
+    check_rules(&net.allow, &net.private, place, problems);
+}
+
+/// Refuses what is no host and port, and no range. Without TLS there is nobody who could read them, and they are refused
+/// as a whole.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "refused where `HAS_TLS` is looked at"))]
+fn check_rules(allow: &[String], private: &[String], place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
     #[cfg(feature = "tls")]
     {
-        for (index, rule) in net.allow.iter().enumerate() {
+        for (index, rule) in allow.iter().enumerate() {
             if let Err(error) = bartizan_egress::Rule::parse(rule) {
                 problems
                     .error(place(&["net", "allow", &index.to_string()]), format!("`{rule}`: {error}"))
                     .help("a host and a port, such as \"api.example.com:443\"");
             }
         }
-        for (index, range) in net.private.iter().enumerate() {
+        for (index, range) in private.iter().enumerate() {
             if let Err(error) = bartizan_egress::address::Range::parse(range) {
                 problems.error(place(&["net", "private", &index.to_string()]), format!("`{range}`: {error}"));
             }

@@ -227,7 +227,9 @@ impl Check<'_> {
             restart: table.restart,
             sandbox: table.sandbox.as_ref().map(|table| {
                 let place = (self.root, &*self.environment.directory);
-                Box::new(sandbox::sandbox(table, place, self.name, problems))
+                let command = arguments.zip(program).map(|(rest, first)| [&[first.clone()], rest].concat());
+                let of = (&["server", self.name, "sandbox"][..], command.as_deref());
+                Box::new(sandbox::sandbox(table, place, of, problems))
             }),
         })
     }

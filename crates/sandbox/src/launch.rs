@@ -1,12 +1,14 @@
 //! What to run and how: the description a caller fills in.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Confinement, Environment, SpawnError, platform};
+use crate::{Child, Confinement, Environment, Prepare, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// What the server may touch; everything its user may if there is none.
     pub confinement: Option<Confinement>,
+    /// What is done before each start, which may change what is started.
+    pub prepare: Option<Prepare>,
     /// How long the server and what it left behind may take to end before they are killed.
     pub grace: Duration,
 }
@@ -53,6 +57,7 @@ impl Launch {
             env: Environment::inherited(),
             cwd: None,
             confinement: None,
+            prepare: None,
             grace: Duration::from_secs(5),
         }
     }
@@ -61,8 +66,25 @@ impl Launch {
     ///
     /// Dropping the future ends whatever was started so far.
     pub async fn spawn(&self) -> Result<Child, SpawnError> {
-        self.check()?;
-        platform::start(self).await
+        let launch = self.prepared().await?;
+        platform::start(&launch).await
+    }
+
+    /// Starts the server with these as its stdin, stdout and stderr, of which its handle has no ends then.
+    ///
+    /// Dropping the future ends whatever was started so far.
+    pub async fn spawn_with(&self, stdio: [OwnedFd; 3]) -> Result<Child, SpawnError> {
+        let launch = self.prepared().await?;
+        platform::start_with(&launch, stdio).await
+    }
+
+    async fn prepared(&self) -> Result<Cow<'_, Launch>, SpawnError> {
+        let launch = match &self.prepare {
+            Some(prepare) => Cow::Owned(prepare.run(self.clone()).await?),
+            None => Cow::Borrowed(self),
+        };
+        launch.check()?;
+        Ok(launch)
     }
 
     /// How much the server is kept apart.

@@ -55,6 +55,9 @@ pub(crate) struct Arguments {
     /// Confines the server, and lets it reach this host, such as api.example.com:443; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<String>,
+    /// Confines the server as this profile says; `bartizan sandbox profiles` lists those that are built in
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -70,6 +73,7 @@ impl Arguments {
         });
         let config = config.transpose()?;
         let env = self.environment()?;
+        let more = sandbox(self.sandbox, [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?;
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -77,7 +81,12 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
-            sandbox: sandbox(self.sandbox, [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?,
+            sandbox: match &self.profile {
+                Some(profile) => {
+                    Some(super::sandbox::table_with(profile, config.as_deref(), &more.unwrap_or_default())?)
+                }
+                None => more,
+            },
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };

@@ -174,10 +174,13 @@ fn confine(gateway: &Gateway, wrap: &Wrap, launch: &mut Launch) -> Result<Option
         return Err(SetupError::Exposed { server: name, path }.into());
     }
     let way_out = way_out::open(&name, Some(&sandbox), launch, &gateway.recorder);
-    Ok(way_out.map_err(|why| SetupError::Egress { server: name, why })?)
+    let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
+    setup::install::attach(&name, Some(&sandbox), launch, &gateway.recorder)
+        .map_err(|why| SetupError::Install { server: name, why })?;
+    Ok(way_out)
 }
 
-fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
+pub(super) fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
     let (program, args) = wrap.command.split_first().ok_or(RunError::NoCommand)?;
     let mut launch = Launch::new(program);
     launch.args = args.to_vec();

@@ -52,7 +52,6 @@ pub fn set_init_program(program: impl Into<PathBuf>) {
 }
 
 pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
-    let plan = wire::encode(launch).ok_or(SpawnError::TooBig)?;
     let pipes = |error| SpawnError::system("make the server's pipes", error);
     let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
     let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
@@ -60,13 +59,18 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
     let stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(pipes)?;
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(pipes)?;
     let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(pipes)?;
+    let child = start_with(launch, [server_stdin.into(), server_stdout.into(), server_stderr.into()]).await?;
+    Ok(Child { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), ..child })
+}
 
+/// Starts it with what somebody else reads and writes.
+pub(crate) async fn start_with(launch: &Launch, stdio: wire::Stdio) -> Result<Child, SpawnError> {
+    let plan = wire::encode(launch).ok_or(SpawnError::TooBig)?;
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
     let confined = launch.confinement.is_some();
     let launcher =
         start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
-    let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());
     drop(stdio);
@@ -83,9 +87,9 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
 
     let (pid, program) = answer.await.unwrap_or(Err(Failure::Silent)).map_err(|failure| explain(failure, launch))?;
     Ok(Child {
-        stdin: Some(stdin),
-        stdout: Some(stdout),
-        stderr: Some(stderr),
+        stdin: None,
+        stdout: None,
+        stderr: None,
         pid: pid.unsigned_abs(),
         program,
         grace,

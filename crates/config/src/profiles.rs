@@ -149,9 +149,8 @@ fn protect(base: &mut Node<'_>, place: &Place) {
     let names = DENY.iter().map(|name| Spanned::new(place.clone(), DeValue::String(Cow::Borrowed(*name)))).collect();
     let key = |key: &'static str| Spanned::new(place.clone(), Cow::Borrowed(key));
     if let DeValue::Table(table) = base.get_mut() {
-        let files = table
-            .entry(key("fs"))
-            .or_insert_with(|| Spanned::new(place.clone(), DeValue::Table(DeTable::new())));
+        let files =
+            table.entry(key("fs")).or_insert_with(|| Spanned::new(place.clone(), DeValue::Table(DeTable::new())));
         if let DeValue::Table(files) = files.get_mut() {
             files.insert(key("deny"), Spanned::new(place.clone(), DeValue::Array(names)));
         }
@@ -172,7 +171,9 @@ fn merge<'i>(base: &mut Node<'i>, over: Node<'i>) {
         }
         (DeValue::Array(base), DeValue::Array(over)) => {
             for value in over {
-                let twice = |one: &Node<'_>| one.get_ref().as_str().is_some() && one.get_ref().as_str() == value.get_ref().as_str();
+                let twice = |one: &Node<'_>| {
+                    one.get_ref().as_str().is_some() && one.get_ref().as_str() == value.get_ref().as_str()
+                };
                 if !base.iter().any(twice) {
                     base.push(value);
                 }
@@ -191,9 +192,7 @@ fn at<'i>(value: DeValue<'i>, place: &Place) -> Node<'i> {
                 .map(|(key, value)| (Spanned::new(place.clone(), key.into_inner()), at(value.into_inner(), place)))
                 .collect(),
         ),
-        DeValue::Array(array) => {
-            DeValue::Array(array.into_iter().map(|value| at(value.into_inner(), place)).collect())
-        }
+        DeValue::Array(array) => DeValue::Array(array.into_iter().map(|value| at(value.into_inner(), place)).collect()),
         other => other,
     };
     Spanned::new(place.clone(), value)
@@ -231,34 +230,47 @@ mod tests {
         check("[server.x.sandbox]\nprofile = \"filesystem\"\n", |held| {
             (held.arguments, held.memory, held.profile.as_deref()) == (Arguments::Rw, 512 << 20, Some("filesystem"))
         });
-        check("[server.x.sandbox]\nprofile = \"filesystem\"\nlimits.memory = \"2GiB\"\nfs.arguments = \"ro\"\n", |held| {
-            (held.arguments, held.memory, held.pids) == (Arguments::Ro, 2 << 30, 128)
-        });
+        check(
+            "[server.x.sandbox]\nprofile = \"filesystem\"\nlimits.memory = \"2GiB\"\nfs.arguments = \"ro\"\n",
+            |held| (held.arguments, held.memory, held.pids) == (Arguments::Ro, 2 << 30, 128),
+        );
         let own = "[profile.one]\nfs.ro = [\"a\", \"/b\"]\nallow = [\"netlink_route\"]\nvariables = { A = \"1\", B = \"2\" }\n\
                    [server.x.sandbox]\nprofile = \"one\"\nfs.ro = [\"/b\", \"c\"]\nallow = [\"unix_sockets\"]\nvariables.B = \"3\"\n";
         check(own, |held| {
             held.read_only == ["/base/a", "/b", "/base/c"].map(PathBuf::from)
                 && held.allow == [Allowed::NetlinkRoute, Allowed::UnixSockets]
-                && held.variables.values().collect::<String>() == "13"
+                && held.variables.values().map(String::as_str).collect::<String>() == "13"
         });
-        check("[profile.one]\nprofile = \"git\"\nlimits.pids = 7\n[server.x.sandbox]\nprofile = \"one\"\nfs.rw = [\"${workspace}\"]\n", |held| {
-            held.pids == 7 && held.variables.contains_key("GIT_CONFIG_COUNT") && held.writable == [Path::new("${workspace}")]
-        });
+        check(
+            "[profile.one]\nprofile = \"git\"\nlimits.pids = 7\n[server.x.sandbox]\nprofile = \"one\"\nfs.rw = [\"${workspace}\"]\n",
+            |held| {
+                held.pids == 7
+                    && held.variables.contains_key("GIT_CONFIG_COUNT")
+                    && held.writable == [Path::new("${workspace}")]
+            },
+        );
     }
 
     #[test]
     fn a_server_cannot_take_a_name_out_of_what_its_profile_protects() {
         for deny in ["fs.deny = []", "fs.deny = [\"more\"]", ""] {
-            check(&format!("[server.x.sandbox]\nprofile = \"git\"\n{deny}\n"), |held| names(held).contains(&".git/hooks"));
-            check(&format!("[server.x.sandbox]\nprofile = \"fetch\"\n{deny}\n"), |held| names(held).contains(&".git"));
-            check(&format!("[profile.one]\nprofile = \"git\"\n{deny}\n[server.x.sandbox]\nprofile = \"one\"\n"), |held| {
+            check(&format!("[server.x.sandbox]\nprofile = \"git\"\n{deny}\n"), |held| {
                 names(held).contains(&".git/hooks")
             });
+            check(&format!("[server.x.sandbox]\nprofile = \"fetch\"\n{deny}\n"), |held| names(held).contains(&".git"));
+            check(
+                &format!("[profile.one]\nprofile = \"git\"\n{deny}\n[server.x.sandbox]\nprofile = \"one\"\n"),
+                |held| names(held).contains(&".git/hooks"),
+            );
         }
-        check("[server.x.sandbox]\nprofile = \"git\"\nfs.deny = [\"more\"]\n", |held| names(held).last() == Some(&"more"));
+        check("[server.x.sandbox]\nprofile = \"git\"\nfs.deny = [\"more\"]\n", |held| {
+            names(held).last() == Some(&"more")
+        });
         // Without a profile, and in one of its own, the list is the server's to write.
         check("[server.x.sandbox]\nfs.deny = []\n", |held| names(held).is_empty());
-        check("[profile.one]\nfs.deny = [\"only\"]\n[server.x.sandbox]\nprofile = \"one\"\n", |held| names(held) == ["only"]);
+        check("[profile.one]\nfs.deny = [\"only\"]\n[server.x.sandbox]\nprofile = \"one\"\n", |held| {
+            names(held) == ["only"]
+        });
     }
 
     #[test]
@@ -275,7 +287,13 @@ mod tests {
             assert!(!sandbox.host_network && sandbox.hosts.is_empty(), "{}", profile.name);
             assert!(!names(&sandbox).is_empty() && profile.about().len() > 40, "{}", profile.name);
             let with = sandbox.install.map(|install| install.with);
-            assert_eq!(with, [("npx", Installer::Npm), ("uvx", Installer::Uv)].iter().find(|(name, _)| *name == profile.name).map(|(_, with)| *with));
+            assert_eq!(
+                with,
+                [("npx", Installer::Npm), ("uvx", Installer::Uv)]
+                    .iter()
+                    .find(|(name, _)| *name == profile.name)
+                    .map(|(_, with)| *with)
+            );
         }
         assert!(PROFILES.is_sorted_by_key(|profile| profile.name));
     }
@@ -288,7 +306,11 @@ mod tests {
             ("[server.x.sandbox]\nprofile = 5\n", 4, "found an integer"),
             ("[profile.git]\n[server.x.sandbox]\n", 3, "is a built-in profile"),
             ("[profile.A_B]\n[server.x.sandbox]\n", 3, "no name for a profile"),
-            ("[profile.a]\nprofile = \"b\"\n[profile.b]\nprofile = \"a\"\n[server.x.sandbox]\n", 4, "would begin with itself"),
+            (
+                "[profile.a]\nprofile = \"b\"\n[profile.b]\nprofile = \"a\"\n[server.x.sandbox]\n",
+                4,
+                "would begin with itself",
+            ),
             ("[profile.a]\nfs.rox = []\n[server.x.sandbox]\nprofile = \"a\"\n", 4, "unknown key `rox`"),
             ("[profile.a]\nfs.ro = [\"../x\"]\n[server.x.sandbox]\nprofile = \"a\"\n", 4, "without `..`"),
             ("[profile.a]\nfs.ro = [\"../x\"]\n[server.x.sandbox]\n", 4, "without `..`"),

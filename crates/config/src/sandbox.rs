@@ -61,7 +61,8 @@ pub(crate) struct FilesTable {
 
 /// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
 /// themselves, and instructions to assistants.
-pub(crate) const DENY: &[&str] = &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
+pub(crate) const DENY: &[&str] =
+    &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
 
 impl Default for FilesTable {
     fn default() -> Self {

@@ -35,6 +35,6 @@ pub use detached::{leave_session, spawn_detached};
 pub use environment::Environment;
 pub use error::SpawnError;
 pub use launch::{Launch, Level};
-pub use prepare::{Prepare, Prepared};
 pub use platform::{RelayProgram, adopt_orphans, init_if_asked, set_init_program, set_relay_program};
+pub use prepare::{Prepare, Prepared};
 pub use stderr::StderrTail;

@@ -198,7 +198,9 @@ fn shell(whose: &Whose) -> Result<Outcome, Failure> {
 }
 
 fn stdio() -> Result<[OwnedFd; 3], Failure> {
-    let own = |fd: std::io::Result<OwnedFd>| fd.map_err(|error| Failure::ours(format!("cannot pass on the terminal: {error}")));
+    let own = |fd: std::io::Result<OwnedFd>| {
+        fd.map_err(|error| Failure::ours(format!("cannot pass on the terminal: {error}")))
+    };
     Ok([
         own(std::io::stdin().as_fd().try_clone_to_owned())?,
         own(std::io::stdout().as_fd().try_clone_to_owned())?,

@@ -57,7 +57,8 @@ fn let_in_place(table: &mut Value, directory: &Path) {
 fn inline(value: &Value) -> String {
     match value {
         Value::Object(table) => {
-            let entries: Vec<_> = table.iter().map(|(key, value)| format!("{} = {}", quoted(key), inline(value))).collect();
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", quoted(key), inline(value))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
         Value::Array(array) => format!("[{}]", array.iter().map(inline).collect::<Vec<_>>().join(", ")),
@@ -91,13 +92,17 @@ mod tests {
         let profiles = Config::profiles(&file).unwrap();
         let text = profiles.get("mine").unwrap();
         let here = root.path().display();
-        for part in ["\"${workspace}/x\"", "\"$${B}\"", "\"cpu\" = 0.5", &format!("\"{here}/data\""), "[profile.\"mine\"]\n"] {
+        for part in
+            ["\"${workspace}/x\"", "\"$${B}\"", "\"cpu\" = 0.5", &format!("\"{here}/data\""), "[profile.\"mine\"]\n"]
+        {
             assert!(text.contains(part), "{text}: {part}");
         }
         let whole = format!("[server.x]\ncommand = [\"true\"]\n[server.x.sandbox]\nprofile = \"mine\"\n{text}");
         let environment = crate::Environment::of_process(Path::new("/"));
         let read = Config::parse(&whole, "whole", &environment).unwrap().0;
-        let Some(crate::Upstream::Command(command)) = read.servers.get("x").map(|server| &server.upstream) else { panic!() };
+        let Some(crate::Upstream::Command(command)) = read.servers.get("x").map(|server| &server.upstream) else {
+            panic!()
+        };
         let sandbox = command.sandbox.as_deref().unwrap();
         assert_eq!(sandbox.variables.get("A").map(String::as_str), Some("${B}"));
         assert_eq!((sandbox.cpu, sandbox.read_only.len()), (Some(500), 3));

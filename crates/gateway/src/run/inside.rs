@@ -94,11 +94,7 @@ impl Inside {
             (_, []) => "nothing".to_owned(),
             (_, hosts) => hosts.join(" "),
         };
-        format!(
-            "sees the system and {}; may change {}; reaches {reached}",
-            paths(&own),
-            paths(&confinement.writable)
-        )
+        format!("sees the system and {}; may change {}; reaches {reached}", paths(&own), paths(&confinement.writable))
     }
 
     /// Has what the server's command would fetch installed, anew if `update` says so; none if it fetches nothing.
@@ -148,5 +144,7 @@ impl Inside {
 
 /// What every confined program sees.
 fn is_of_the_system(path: &Path) -> bool {
-    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix/store"].iter().any(|system| path.starts_with(system))
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix/store"]
+        .iter()
+        .any(|system| path.starts_with(system))
 }

@@ -36,8 +36,7 @@ impl Wrap {
     pub fn confined(&self) -> Result<Option<Sandbox>, String> {
         let Some(table) = &self.sandbox else { return Ok(None) };
         // As in a file, where a variable would be looked up. What TOML and JSON write alike.
-        let command: Vec<_> =
-            self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
+        let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
         let command = serde_json::to_string(&command).map_err(|error| error.to_string())?;
         let text = format!("[server.wrapped]\ncommand = {command}\n[server.wrapped.sandbox]\n{table}");
         let environment = Environment::of_process(&self.directory);

@@ -140,7 +140,8 @@ pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
     let packages = super::install::place();
-    let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path)).chain(packages.as_deref());
+    let own =
+        files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path)).chain(packages.as_deref());
     // Also where it is found, if that is a link: whoever can replace that needs not change the file.
     let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
     own.flat_map(|path| [Some(real(path)), found(path)])
@@ -189,7 +190,9 @@ fn named(launch: &Launch, arguments: Arguments, start: &Path) -> Named {
         let is_database = path.extension().and_then(OsStr::to_str).is_some_and(|kind| DATABASES.contains(&kind));
         let directory = match (full.is_dir(), arguments) {
             (true, _) => Some(full),
-            (false, Arguments::Databases) if is_database => full.parent().filter(|parent| parent.is_dir()).map(Path::to_owned),
+            (false, Arguments::Databases) if is_database => {
+                full.parent().filter(|parent| parent.is_dir()).map(Path::to_owned)
+            }
             _ => None,
         };
         let Some(directory) = directory.and_then(|directory| std::fs::canonicalize(directory).ok()) else { continue };

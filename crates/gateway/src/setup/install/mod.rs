@@ -238,7 +238,11 @@ fn with_link(mut confinement: bartizan_sandbox::Confinement, path: &Path) -> bar
 /// What tells one thing that a server may be asked to run from another.
 fn key(install: &Install, packages: &Packages) -> String {
     let mut hasher = blake3::Hasher::new();
-    let words = [install.with.runner(), install.registry.as_deref().unwrap_or_default(), if install.scripts { "scripts" } else { "" }];
+    let words = [
+        install.with.runner(),
+        install.registry.as_deref().unwrap_or_default(),
+        if install.scripts { "scripts" } else { "" },
+    ];
     let program = packages.program.as_deref().unwrap_or_default();
     for word in words.into_iter().chain([program]).chain(packages.names.iter().map(String::as_str)) {
         hasher.update(word.as_bytes());

@@ -45,9 +45,7 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     let said = words.map(|words| words.lines()).unwrap_or_default();
     let said = said.get(said.len().saturating_sub(WORDS)..).unwrap_or_default().join("\n");
     match ended {
-        Ok(status) if status.success() => {
-            std::fs::remove_dir_all(place.join(CACHE)).map_err(|error| error.to_string())
-        }
+        Ok(status) if status.success() => std::fs::remove_dir_all(place.join(CACHE)).map_err(|error| error.to_string()),
         Ok(status) => Err(format!("{} {status}{}{said}", installer(job), if said.is_empty() { "" } else { ":\n" })),
         Err(_) => {
             child.shutdown().await;
@@ -103,10 +101,17 @@ fn launch(job: &Job, arguments: Vec<String>, variables: &[(&str, std::ffi::OsStr
 }
 
 fn npm(job: &Job, place: &Path) -> Launch {
-    let mut arguments: Vec<String> =
-        ["install", "--no-audit", "--no-fund", "--no-update-notifier", "--omit=dev", "--loglevel=error", "--logs-max=0"]
-            .map(str::to_owned)
-            .into();
+    let mut arguments: Vec<String> = [
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-update-notifier",
+        "--omit=dev",
+        "--loglevel=error",
+        "--logs-max=0",
+    ]
+    .map(str::to_owned)
+    .into();
     arguments.push(format!("--ignore-scripts={}", !job.install.scripts));
     arguments.push(format!("--prefix={}", place.join(TREE).display()));
     arguments.push(format!("--cache={}", place.join(CACHE).display()));

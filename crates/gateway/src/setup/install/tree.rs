@@ -77,7 +77,13 @@ fn add(hasher: &mut blake3::Hasher, bytes: &[u8]) {
 
 /// A file below a directory, not by way of a link.
 fn beneath(root: &Path, path: &Path) -> io::Result<File> {
-    let root = File::from(openat2(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty())?);
+    let root = File::from(openat2(
+        CWD,
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::empty(),
+    )?);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     Ok(File::from(openat2(&root, path, flags, Mode::empty(), how)?))
@@ -182,8 +188,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("node_modules/@scope/name");
         fs::create_dir_all(&place).unwrap();
-        let packages =
-            |program: Option<&str>| Packages { names: vec!["@scope/name@^1".into()], program: program.map(str::to_owned), rest: 1 };
+        let packages = |program: Option<&str>| Packages {
+            names: vec!["@scope/name@^1".into()],
+            program: program.map(str::to_owned),
+            rest: 1,
+        };
         let of = |bin: &str, program| {
             fs::write(place.join("package.json"), format!(r#"{{"version":"1.2.3"{bin}}}"#)).unwrap();
             npm_program(root.path(), &packages(program)).map_err(|why| why.chars().take(20).collect::<String>())
@@ -192,7 +201,7 @@ mod tests {
             (r#","bin":"x.js""#, None, Ok("name")),
             (r#","bin":{"other":"x.js"}"#, None, Ok("other")),
             (r#","bin":{"other":"x.js","name":"y.js"}"#, None, Ok("name")),
-            (r#","bin":{"b":"x.js","a":"x.js"}"#, None, Ok("a")),
+            (r#","bin":{"a":"x.js","b":"x.js"}"#, None, Ok("a")),
             (r#","bin":{"b":"x.js","a":"y.js"}"#, None, Err("it has several progr")),
             (r#","bin":{"../../../sh":"x.js"}"#, None, Err("it has no program of")),
             ("", None, Err("it has no program")),

@@ -2,6 +2,7 @@
 
 mod again;
 mod one_server;
+mod own_profiles;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
-use crate::{credentials, guards, labels, listen, machine, paths, policy, schema};
+use crate::{credentials, guards, labels, listen, machine, paths, policy, profiles, schema};
 
 pub use self::one_server::OneServer;
 
@@ -451,6 +452,7 @@ fn read_text(
         problems.hide(text.get(place).unwrap_or_default());
     }
     expand(&mut root, environment, &mut problems);
+    profiles::apply(&mut root, &mut problems);
     let config = Reading { root: &root, environment, locks }.config(&mut problems);
     let warnings = problems.into_result(&source)?;
     match config.map(|config| config.written_in(&root, &source)) {
@@ -500,6 +502,7 @@ impl Reading<'_> {
         let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
         let labels = labels::labels(&file.labels, root, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies, labels, asks, hash_key: None };
+        profiles::check(&file.profile, root, environment, problems);
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);

@@ -106,7 +106,8 @@ impl Expander<'_> {
         let place = &(place.start..place.start);
         let in_command = matches!(path, [first, _, third, ..] if first == "server" && third == "command");
         let in_command = in_command
-            || matches!(path, [first, _, third, fourth, ..] if first == "server" && third == "sandbox" && fourth == "fs");
+            || matches!(path, [first, _, third, fourth, ..] if first == "server" && third == "sandbox" && fourth == "fs")
+            || matches!(path, [first, _, third, ..] if first == "profile" && third == "fs");
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {

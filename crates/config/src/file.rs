@@ -41,6 +41,9 @@ pub(crate) struct File {
     /// `/mcp/NAME` and the prefix `NAME__`.
     #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9][a-z0-9-]{0,23}$"}))]
     pub(crate) server: BTreeMap<String, ServerTable>,
+    /// Profiles by name: what the table `sandbox` of a server begins with that names one.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9][a-z0-9-]{0,23}$"}))]
+    pub(crate) profile: BTreeMap<String, SandboxTable>,
     /// Rules that do not apply somewhere, for a stated reason, until a stated day.
     pub(crate) exception: Vec<ExceptionTable>,
     /// Who may use the gateway over HTTP.

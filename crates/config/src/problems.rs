@@ -91,6 +91,9 @@ impl Problems {
         // Longer ones first, so that none is left half shown.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         found.sort_by_key(|problem| (problem.place.start, problem.place.end));
+        // What several servers have from one profile is said once.
+        let mut said = std::collections::HashSet::new();
+        found.retain(|problem| said.insert((problem.place.clone(), problem.message.clone())));
         let shown = found.into_iter().map(|problem| excerpts.show(censor(problem, &secrets)));
         let shown: Vec<_> = shown.chain(elsewhere).collect();
         if failed { Err(Diagnostics(shown)) } else { Ok(shown) }

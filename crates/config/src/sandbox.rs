@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::expand::WORKSPACE_REFERENCE;
+use crate::install::{self, Install, InstallTable};
 use crate::paths;
 use crate::problems::Problems;
 use crate::secret::Secret;
@@ -22,6 +23,7 @@ use crate::units::Size;
 pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};
+pub(crate) use reach::check as check_reach;
 pub use secrets::BoundSecret;
 use secrets::SecretTable;
 pub(crate) use secrets::beside;
@@ -31,6 +33,9 @@ pub(crate) use secrets::beside;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SandboxTable {
+    /// What this begins with: a built-in profile, or a table `[profile.NAME]`. Lists here follow those of the profile, and
+    /// everything else here counts in the place of the profile's.
+    pub(crate) profile: Option<String>,
     /// How far it is kept apart: `process`, in a `container`, with a kernel of its own (`vm`), or not at all (`none`).
     pub(crate) level: Level,
     /// The program that gives the level: `runc` or `crun` for `container`, `runsc` for `vm`, or the path of one of these.
@@ -43,6 +48,10 @@ pub(crate) struct SandboxTable {
     pub(crate) secrets: BTreeMap<String, SecretTable>,
     /// How much of the machine it may use.
     pub(crate) limits: LimitsTable,
+    /// Environment variables of the program, unless `env` or `pass_env` of the server gives them.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// How what the command would fetch is installed before it starts.
+    pub(crate) install: Option<InstallTable>,
     /// What is let through although it widens what the program can try.
     pub(crate) allow: Vec<Allowed>,
     /// What this machine has to offer for the program to be started at all: `landlock>=N`; `memory_limit`, `pids_limit` and
@@ -59,6 +68,8 @@ pub(crate) struct FilesTable {
     pub(crate) ro: Vec<PathBuf>,
     /// May be changed as well; has to exist.
     pub(crate) rw: Vec<PathBuf>,
+    /// What becomes of directories and databases that are arguments of the command.
+    pub(crate) arguments: Arguments,
     /// Names in each directory of `rw` that may not be changed, nor made where they are missing; one that ends with `/`
     /// is a directory.
     pub(crate) deny: Vec<String>,
@@ -70,18 +81,35 @@ pub(crate) struct FilesTable {
 
 /// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
 /// themselves, and instructions to assistants.
-const DENY: &[&str] = &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
+pub(crate) const DENY: &[&str] =
+    &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
 
 impl Default for FilesTable {
     fn default() -> Self {
         FilesTable {
             ro: Vec::new(),
             rw: Vec::new(),
+            arguments: Arguments::default(),
             deny: DENY.iter().map(|name| (*name).to_owned()).collect(),
             hide: Vec::new(),
             tmp: Size(64 << 20),
         }
     }
+}
+
+/// What becomes of what is named by arguments of the command, also in the form `--option=PATH`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// It is not seen.
+    #[default]
+    Unseen,
+    /// Directories may be read.
+    Ro,
+    /// Directories may be changed.
+    Rw,
+    /// Directories may be changed, and those in which a file lies that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3`.
+    Databases,
 }
 
 /// Limits of a program and all that it starts.
@@ -121,6 +149,14 @@ pub enum Allowed {
 /// How a program is confined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sandbox {
+    /// The profile that it began with.
+    pub profile: Option<String>,
+    /// What becomes of directories among the command's arguments.
+    pub arguments: Arguments,
+    /// Variables that the program sees.
+    pub variables: BTreeMap<String, String>,
+    /// How what it would fetch is installed before.
+    pub install: Option<Install>,
     /// How far it is kept apart.
     pub level: Level,
     /// The program that gives the level; none where none is needed.
@@ -189,16 +225,17 @@ const LEAST_MEMORY: u64 = 4 << 20;
 /// More processors than any machine has.
 const MOST_CPU: f64 = 4096.0;
 
-/// The checked table of the server `name`.
+/// The checked table that stands at `path`, of a server with this command, or of a profile.
 pub(crate) fn sandbox(
     table: &SandboxTable,
     (root, directory): (&Node<'_>, &Path),
-    name: &str,
+    (path, command): (&[&str], Option<&[String]>),
     problems: &mut Problems,
 ) -> Sandbox {
-    let place = |keys: &[&str]| tree::place(root, &[&["server", name, "sandbox"], keys].concat());
+    let name = path.get(1).copied().unwrap_or_default();
+    let place = |keys: &[&str]| tree::place(root, &[path, keys].concat());
     if !cfg!(target_os = "linux") {
-        let place = tree::key_place(root, &["server", name, "sandbox"]);
+        let place = tree::key_place(root, path);
         problems
             .error(place, "programs can be confined on Linux only")
             .help("leave this table out, and trust the program");
@@ -244,7 +281,7 @@ pub(crate) fn sandbox(
     if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
         problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
     }
-    let is_written = |keys: &[&str]| tree::get(root, &[&["server", name, "sandbox"], keys].concat()).is_some();
+    let is_written = |keys: &[&str]| tree::get(root, &[path, keys].concat()).is_some();
     let (hosts, net_limits) = net::net(&table.net, place, is_written, problems);
     let (secrets, exposed) = secrets::secrets(&table.secrets, (&hosts, &table.net.private), place, problems);
     for (index, held) in hosts.iter().enumerate() {
@@ -252,14 +289,28 @@ pub(crate) fn sandbox(
             problems.warn(place(&["net", "allow", &index.to_string()]), text).help(help);
         }
     }
+    for (variable, value) in &table.variables {
+        if variable.is_empty() || variable.contains(['=', '\0']) || value.contains('\0') {
+            let place = tree::key_place(root, &[path, &["variables", variable]].concat());
+            problems.error(place, format!("`{variable}` cannot be an environment variable of that value"));
+        }
+    }
+    let install = table.install.as_ref().map(|install| {
+        let place = |keys: &[&str]| place(&[&["install"], keys].concat());
+        install::install(install, command, place, problems)
+    });
     if table.net.host {
         let place = place(&["net", "host"]);
         problems
             .warn(place, format!("`{name}` reaches all that this machine reaches, the machine itself included"))
             .help("leave it out if the program needs no network");
     }
-    level::alone(table.level, &tree::keys(root, &["server", name, "sandbox"]), place, problems);
+    level::alone(table.level, &tree::keys(root, path), place, problems);
     Sandbox {
+        profile: table.profile.clone(),
+        arguments: table.fs.arguments,
+        variables: table.variables.clone(),
+        install,
         level: table.level,
         runtime: level::runtime(table.level, table.runtime.as_deref(), place, problems),
         read_only: paths(&table.fs.ro),

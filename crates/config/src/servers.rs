@@ -228,7 +228,9 @@ impl Check<'_> {
             restart: table.restart,
             sandbox: table.sandbox.as_ref().map(|sandbox| {
                 let place = (self.root, &*self.environment.directory);
-                let sandbox = sandbox::sandbox(sandbox, place, self.name, problems);
+                let command = arguments.zip(program).map(|(rest, first)| [&[first.clone()], rest].concat());
+                let of = (&["server", self.name, "sandbox"][..], command.as_deref());
+                let sandbox = sandbox::sandbox(sandbox, place, of, problems);
                 let place = |keys: &[&str]| tree::key_place(self.root, &[&["server", self.name], keys].concat());
                 sandbox::beside(&sandbox, (&table.env, &table.pass_env), place, problems);
                 Box::new(sandbox)

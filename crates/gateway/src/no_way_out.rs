@@ -44,6 +44,16 @@ pub(crate) fn of(
     refuse(sandbox).map(|()| None)
 }
 
+/// The same.
+pub(crate) fn open(
+    _server: &str,
+    sandbox: Option<&Sandbox>,
+    _launch: &mut Launch,
+    _recorder: &Arc<Recorder>,
+) -> io::Result<Option<Way>> {
+    refuse(sandbox).map(|()| None)
+}
+
 /// The same, where nothing is recorded.
 pub(crate) fn try_open(_server: &str, sandbox: Option<&Sandbox>, _launch: &mut Launch) -> io::Result<Option<Way>> {
     refuse(sandbox).map(|()| None)

@@ -1,6 +1,7 @@
 //! From a configuration to a gateway that can be served.
 
 pub(crate) mod confine;
+pub mod install;
 mod tried;
 
 use std::collections::BTreeMap;
@@ -114,6 +115,14 @@ pub enum SetupError {
         /// What is wrong.
         why: std::io::Error,
     },
+    /// What the command of a confined server would fetch cannot be installed.
+    #[error("[server.{server}.sandbox.install]: {why}")]
+    Install {
+        /// Which one.
+        server: String,
+        /// What is wrong.
+        why: std::io::Error,
+    },
     /// The certificates that the system trusts cannot be read.
     #[error("cannot read the system's certificates: {0}")]
     Certificates(std::io::Error),
@@ -200,6 +209,8 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 let sandbox = command.sandbox.as_deref();
                 let way_out = way_out::of(&name, sandbox, &gateway.recorder)
                     .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
+                install::attach(&name, sandbox, &mut launch, &gateway.recorder)
+                    .map_err(|why| SetupError::Install { server: name.to_string(), why })?;
                 let exposed = sandbox.iter().flat_map(|sandbox| sandbox.exposed.keys().cloned());
                 let program = Program::new(launch, way_out).exposing(exposed);
                 if command.shared {
@@ -320,7 +331,7 @@ fn not_the_approved(name: &str, option: &str, (before, now): (&str, &str)) -> St
     )
 }
 
-fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
+pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
     let mut launch = Launch::new(&command.program);
     let here = workspace.to_string_lossy();
     launch.args = command.arguments.iter().map(|argument| argument.replace("${workspace}", &here).into()).collect();

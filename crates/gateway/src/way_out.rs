@@ -83,6 +83,19 @@ pub(crate) fn of(server: &str, sandbox: Option<&Sandbox>, recorder: &Arc<Recorde
     reported_to(server, sandbox, Arc::new(Log(Arc::clone(recorder))))
 }
 
+/// Opens one for a single start.
+///
+/// # Errors
+/// As those of [`of`] and [`WayOut::open`].
+pub(crate) fn open(
+    server: &str,
+    sandbox: Option<&Sandbox>,
+    launch: &mut Launch,
+    recorder: &Arc<Recorder>,
+) -> io::Result<Option<Way>> {
+    of(server, sandbox, recorder)?.map(|way_out| way_out.open(launch)).transpose()
+}
+
 /// Opens one of which nothing is recorded, so that nothing leaves: to see whether it can be.
 ///
 /// # Errors

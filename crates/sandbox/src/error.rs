@@ -52,6 +52,12 @@ pub enum SpawnError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// What has to be done before a start failed.
+    #[error("{why}")]
+    Unprepared {
+        /// What it said.
+        why: String,
+    },
     /// Arguments and environment together are larger than the system takes.
     #[error("the arguments and the environment are too large")]
     TooBig,

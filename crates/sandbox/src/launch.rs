@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Confinement, Environment, Runtime, SpawnError, platform};
+use crate::{Child, Confinement, Environment, Prepare, Runtime, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
 ///
@@ -49,6 +50,8 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     /// What the server may touch; everything its user may if there is none.
     pub confinement: Option<Confinement>,
+    /// What is done before each start, which may change what is started.
+    pub prepare: Option<Prepare>,
     /// How long the server and what it left behind may take to end before they are killed.
     pub grace: Duration,
 }
@@ -62,6 +65,7 @@ impl Launch {
             env: Environment::inherited(),
             cwd: None,
             confinement: None,
+            prepare: None,
             grace: Duration::from_secs(5),
         }
     }
@@ -70,20 +74,39 @@ impl Launch {
     ///
     /// Dropping the future ends whatever was started so far.
     pub async fn spawn(&self) -> Result<Child, SpawnError> {
-        platform::start(&*self.prepared()?).await
+        let launch = self.prepared().await?;
+        platform::start(&*launch.found()?).await
     }
 
-    /// Does all that a start does but for running the program, and says what a start would fail with.
+    /// Starts the server with these as its stdin, stdout and stderr, of which its handle has no ends then.
+    ///
+    /// Dropping the future ends whatever was started so far.
+    pub async fn spawn_with(&self, stdio: [OwnedFd; 3]) -> Result<Child, SpawnError> {
+        let launch = self.prepared().await?;
+        platform::start_with(&*launch.found()?, stdio).await
+    }
+
+    /// Does all that a start does but for running the program and what is done before, and says what a start would fail with.
     ///
     /// Everything is put up and taken down again: namespaces, mounts, control groups, a runtime and, for a moment,
     /// placeholders. What the program itself needs beyond what it is run by only the program knows.
     pub async fn try_out(&self) -> Result<(), SpawnError> {
-        platform::try_out(&*self.prepared()?).await
+        self.check()?;
+        platform::try_out(&*self.found()?).await
     }
 
-    /// The same as it can be started, with the file of its runtime.
-    fn prepared(&self) -> Result<Cow<'_, Launch>, SpawnError> {
-        self.check()?;
+    /// What is started once all is done before that has to be.
+    async fn prepared(&self) -> Result<Cow<'_, Launch>, SpawnError> {
+        let launch = match &self.prepare {
+            Some(prepare) => Cow::Owned(prepare.run(self.clone()).await?),
+            None => Cow::Borrowed(self),
+        };
+        launch.check()?;
+        Ok(launch)
+    }
+
+    /// The same with the file of its runtime.
+    fn found(&self) -> Result<Cow<'_, Launch>, SpawnError> {
         let runtime = self.confinement.as_ref().and_then(|confinement| confinement.runtime.as_ref());
         let Some(runtime) = runtime.map(Runtime::found).transpose()? else { return Ok(Cow::Borrowed(self)) };
         let mut launch = self.clone();

@@ -24,6 +24,7 @@ mod policy;
 #[cfg(feature = "redteam")]
 mod redteam;
 mod run;
+mod sandbox;
 mod schema;
 mod secret;
 mod serve;
@@ -74,6 +75,7 @@ commands! {
     User(user::Arguments),
     Grant(grant::Arguments),
     Session(session::Arguments),
+    Sandbox(sandbox::Arguments),
     Subject(subject::Arguments),
     Secret(secret::Arguments),
     Upstream(upstream::Arguments),

@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// The runtime that gives the level, by name or path [default: runc for container, runsc for vm]
     #[arg(long, value_name = "PROGRAM", requires = "level")]
     runtime: Option<String>,
+    /// Confines the server as this profile says; `bartizan sandbox profiles` lists those that are built in
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -75,7 +78,7 @@ impl Arguments {
             std::fs::canonicalize(file).map_err(|error| Failure::usage(unread(error)))
         });
         let config = config.transpose()?;
-        let (env, sandbox) = (self.environment()?, self.table()?);
+        let (env, sandbox) = (self.environment()?, self.table(config.as_deref())?);
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -126,15 +129,17 @@ impl Arguments {
 
 impl Arguments {
     /// The table of the server's sandbox; none if nothing asks for one.
-    fn table(&self) -> Result<Option<String>, Failure> {
+    fn table(&self, config: Option<&Path>) -> Result<Option<String>, Failure> {
         let lists = [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)];
-        let Some(mut table) = sandbox(self.sandbox || self.level.is_some(), lists)? else { return Ok(None) };
+        let asked = self.sandbox || self.level.is_some() || self.profile.is_some();
+        let Some(mut table) = sandbox(asked, lists)? else { return Ok(None) };
         for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
             let Some(value) = value else { continue };
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
             table.push_str(&format!("{key} = {value}\n"));
         }
-        Ok(Some(table))
+        let profile = self.profile.as_deref();
+        profile.map_or(Ok(table.clone()), |profile| super::sandbox::table_with(profile, config, &table)).map(Some)
     }
 
     /// What the server sees.

@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::expand::expand;
 use crate::file::File;
 use crate::problems::Problems;
+use crate::profiles;
 use crate::read::read;
 use crate::servers::{Server, servers};
 use crate::tree;
@@ -39,7 +40,7 @@ fn read_server(text: &str, name: &str, server: &str, environment: &Environment) 
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
     let names = tree::keys(&root, &["server"]);
-    tree::keep_only(&mut root, &["server"]);
+    tree::keep_only(&mut root, &["server", "profile"]);
     if let Some(all) = tree::entry(&mut root, "server") {
         tree::keep_only(all, &[server]);
     }
@@ -48,6 +49,7 @@ fn read_server(text: &str, name: &str, server: &str, environment: &Environment) 
         problems.hide(text.get(place).unwrap_or_default());
     }
     expand(&mut root, environment, &mut problems);
+    profiles::apply(&mut root, &mut problems);
     let file: Option<File> = read(&root, &[], &mut problems);
     let found = file.map(|file| servers(file.server, &root, environment, &mut problems));
     let warnings = problems.into_result(&source)?;

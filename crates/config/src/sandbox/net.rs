@@ -130,6 +130,11 @@ pub struct Reachable {
 }
 
 impl Reachable {
+    /// All of a host at a port.
+    pub(crate) fn whole(host: &str) -> Self {
+        Reachable { host: host.to_owned(), methods: Vec::new(), paths: Vec::new() }
+    }
+
     /// Whether only some requests may be made there, which have to be seen.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {

@@ -57,7 +57,7 @@ fn method(name: &str) -> Result<Method, String> {
 }
 
 /// Refuses what is no host, no method or no path.
-pub(super) fn check(
+pub(crate) fn check(
     hosts: &[Reachable],
     private: &[String],
     place: impl Fn(&[&str]) -> Place,

@@ -36,7 +36,10 @@ impl Wrap {
     /// What is wrong with it.
     pub fn confined(&self) -> Result<Option<Sandbox>, String> {
         let Some(table) = &self.sandbox else { return Ok(None) };
-        let text = format!("[server.wrapped]\ncommand = [\"wrapped\"]\n[server.wrapped.sandbox]\n{table}");
+        // As in a file, where a variable would be looked up. What TOML and JSON write alike.
+        let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
+        let command = serde_json::to_string(&command).map_err(|error| error.to_string())?;
+        let text = format!("[server.wrapped]\ncommand = {command}\n[server.wrapped.sandbox]\n{table}");
         let environment = Environment::of_process(&self.directory);
         let read = Config::parse(&text, "the sandbox", &environment).map_err(|wrong| {
             let said: Vec<_> = wrong.0.iter().map(|one| one.message.clone()).collect();

@@ -180,11 +180,13 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Progra
         return Err(SetupError::Exposed { server: name, path }.into());
     }
     let way_out = way_out::of(&name, Some(&sandbox), &gateway.recorder);
-    let way_out = way_out.map_err(|why| SetupError::Egress { server: name, why })?;
+    let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
+    setup::install::attach(&name, Some(&sandbox), &mut launch, &gateway.recorder)
+        .map_err(|why| SetupError::Install { server: name, why })?;
     Ok(Program::new(launch, way_out).exposing(sandbox.exposed.into_keys()))
 }
 
-fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
+pub(super) fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
     let (program, args) = wrap.command.split_first().ok_or(RunError::NoCommand)?;
     let mut launch = Launch::new(program);
     launch.args = args.to_vec();

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Allowed, Config, Required, Sandbox, SandboxLevel};
+use bartizan_config::{Allowed, Arguments, Config, Installer, Required, Sandbox, SandboxLevel};
 use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
 };
@@ -60,10 +60,25 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
         return;
     }
     let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
-    let writable = here(&sandbox.writable);
+    let mut writable = here(&sandbox.writable);
     let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     read_only.extend(here(&sandbox.read_only));
     let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
+    let named = named(launch, sandbox.arguments, &start);
+    if launch.cwd.is_none() && named.relative {
+        launch.cwd = Some(workspace.to_owned());
+    }
+    read_only.extend(named.read_only);
+    for path in named.writable {
+        if !writable.iter().any(|writable| path.starts_with(writable)) {
+            writable.push(path);
+        }
+    }
+    for (name, value) in &sandbox.variables {
+        if launch.env.get(name).is_none() {
+            launch.env.set(name, value);
+        }
+    }
     // A program that can be changed by itself would choose what is seen with it.
     let changeable = |path: &PathBuf| {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
@@ -72,6 +87,9 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     let program = program(launch, &start);
     if !program.iter().any(changeable) {
         read_only.extend(program);
+    }
+    if sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv) {
+        read_only.extend(python(launch, &start));
     }
     if sandbox.host_network {
         read_only.extend(NAMES.iter().map(PathBuf::from));
@@ -127,7 +145,9 @@ pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
-    let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
+    let packages = super::install::place();
+    let own =
+        files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path)).chain(packages.as_deref());
     // Also where it is found, if that is a link: whoever can replace that needs not change the file.
     let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
     own.flat_map(|path| [Some(real(path)), found(path)])
@@ -167,6 +187,62 @@ fn in_workspace(path: &Path, workspace: &Path) -> PathBuf {
         Ok(below) => workspace.join(below),
         Err(_) => path.to_owned(),
     }
+}
+
+/// What the command's arguments name.
+#[derive(Default)]
+struct Named {
+    read_only: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
+    /// Whether some of it is named from where the program starts.
+    relative: bool,
+}
+
+/// By these a database is known, beside which its journal is written.
+const DATABASES: &[&str] = &["db", "db3", "sqlite", "sqlite3"];
+
+/// The directories that the command's arguments name, in as far as they are to be seen.
+fn named(launch: &Launch, arguments: Arguments, start: &Path) -> Named {
+    let mut named = Named::default();
+    if arguments == Arguments::Unseen {
+        return named;
+    }
+    for word in launch.args.iter().filter_map(|word| word.to_str()) {
+        let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
+        let Some(path) = value.filter(|value| !value.is_empty()).map(Path::new) else { continue };
+        let full = start.join(path);
+        let is_database = path.extension().and_then(OsStr::to_str).is_some_and(|kind| DATABASES.contains(&kind));
+        let directory = match (full.is_dir(), arguments) {
+            (true, _) => Some(full),
+            (false, Arguments::Databases) if is_database => {
+                full.parent().filter(|parent| parent.is_dir()).map(Path::to_owned)
+            }
+            _ => None,
+        };
+        let Some(directory) = directory.and_then(|directory| std::fs::canonicalize(directory).ok()) else { continue };
+        named.relative |= path.is_relative();
+        match arguments {
+            // All of the machine is not a directory among others.
+            Arguments::Ro if directory == Path::new("/") => {}
+            Arguments::Ro => named.read_only.push(directory),
+            _ if named.writable.contains(&directory) => {}
+            _ => named.writable.push(directory),
+        }
+    }
+    named
+}
+
+/// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
+fn python(launch: &Launch, start: &Path) -> Vec<PathBuf> {
+    let Some(path) = launch.env.get("PATH") else { return Vec::new() };
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let found = std::env::split_paths(path)
+        .map(|entry| start.join(entry).join("python3"))
+        .find(|file| file.is_file() && interpreter(file, None, start).is_none());
+    let real = found.as_deref().and_then(|file| std::fs::canonicalize(file).ok());
+    let files: Vec<_> = [found, real].into_iter().flatten().collect();
+    let installations: Vec<_> = files.iter().filter_map(|file| installation(file, home.as_deref())).collect();
+    files.into_iter().chain(installations).collect()
 }
 
 /// The program's file, what it is run by if it is a script, and the installations they belong to.
@@ -249,6 +325,10 @@ mod tests {
         Sandbox {
             level: SandboxLevel::Process,
             runtime: None,
+            profile: None,
+            arguments: Arguments::Unseen,
+            variables: [("GIVEN".to_owned(), "by the profile".to_owned())].into(),
+            install: None,
             read_only: vec!["/srv/data".into()],
             writable: vec!["${workspace}".into()],
             protected: vec![(".git/hooks".into(), true)],

@@ -95,7 +95,6 @@ pub(crate) async fn try_out(launch: &Launch) -> Result<(), SpawnError> {
 }
 
 async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
-    let plan = wire::encode(launch, trial).ok_or(SpawnError::TooBig)?;
     let pipes = |error| SpawnError::system("make the server's pipes", error);
     let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
     let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
@@ -103,7 +102,17 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
     let stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(pipes)?;
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(pipes)?;
     let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(pipes)?;
+    let child = hand_over(launch, [server_stdin.into(), server_stdout.into(), server_stderr.into()], trial).await?;
+    Ok(Child { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), ..child })
+}
 
+/// Starts it with what somebody else reads and writes.
+pub(crate) async fn start_with(launch: &Launch, stdio: wire::Stdio) -> Result<Child, SpawnError> {
+    hand_over(launch, stdio, false).await
+}
+
+async fn hand_over(launch: &Launch, stdio: wire::Stdio, trial: bool) -> Result<Child, SpawnError> {
+    let plan = wire::encode(launch, trial).ok_or(SpawnError::TooBig)?;
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
     let walls = launch.confinement.as_ref().map_or(Walls::None, |confinement| {
@@ -111,7 +120,6 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
     });
     let launcher =
         start_launcher(theirs.into(), walls).map_err(|error| SpawnError::system("start the launcher", error))?;
-    let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());
     drop(stdio);
@@ -128,9 +136,9 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
 
     let (pid, program) = answer.await.unwrap_or(Err(Failure::Silent)).map_err(|failure| explain(failure, launch))?;
     Ok(Child {
-        stdin: Some(stdin),
-        stdout: Some(stdout),
-        stderr: Some(stderr),
+        stdin: None,
+        stdout: None,
+        stderr: None,
         pid: pid.unsigned_abs(),
         program,
         grace,

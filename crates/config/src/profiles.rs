@@ -1,0 +1,326 @@
+//! Profiles: what the table `sandbox` of a server begins with, built in or a table `[profile.NAME]` of the same form.
+//!
+//! They are put together as tables, before anything of them is read, so that each key behaves alike: lists of the server
+//! follow those of the profile, and everything else of the server's counts in the place of the profile's. What a profile
+//! protects (`fs.deny`) is a list, so a server's own table can only add to it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::Environment;
+use crate::problems::Problems;
+use crate::sandbox::{DENY, SandboxTable, sandbox};
+use crate::suggest;
+use crate::tree::{self, Node, Place};
+
+/// A profile that is part of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: &'static str,
+    /// Its table, as TOML that begins with what it is for.
+    pub text: &'static str,
+}
+
+/// The profiles that are part of the program.
+pub const PROFILES: &[Profile] = &[
+    Profile { name: "browser", text: include_str!("profiles/browser.toml") },
+    Profile { name: "fetch", text: include_str!("profiles/fetch.toml") },
+    Profile { name: "filesystem", text: include_str!("profiles/filesystem.toml") },
+    Profile { name: "git", text: include_str!("profiles/git.toml") },
+    Profile { name: "npx", text: include_str!("profiles/npx.toml") },
+    Profile { name: "sqlite", text: include_str!("profiles/sqlite.toml") },
+    Profile { name: "strict", text: include_str!("profiles/strict.toml") },
+    Profile { name: "uvx", text: include_str!("profiles/uvx.toml") },
+];
+
+impl Profile {
+    /// What it is for: the comment that it begins with, as one line.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let lines = self.text.lines().map_while(|line| line.strip_prefix("# "));
+        lines.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The profile of that name that is part of the program.
+#[must_use]
+pub fn built_in(name: &str) -> Option<&'static Profile> {
+    PROFILES.iter().find(|profile| profile.name == name)
+}
+
+/// Puts what the profiles of servers and of other profiles say in front of what these say themselves.
+pub(crate) fn apply(root: &mut Node<'_>, problems: &mut Problems) {
+    let profiles: BTreeMap<String, Node<'_>> = tree::keys(root, &["profile"])
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), tree::get(root, &["profile", &name])?.clone())))
+        .collect();
+    for name in profiles.keys().filter(|name| built_in(name).is_some()) {
+        problems
+            .error(tree::key_place(root, &["profile", name]), format!("`{name}` is a built-in profile"))
+            .help("give yours another name; with `profile` in it, it can begin with the built-in one");
+    }
+    let known = Known { profiles: &profiles };
+    for name in tree::keys(root, &["server"]) {
+        let sandbox = tree::entry(root, "server")
+            .and_then(|servers| tree::entry(servers, &name))
+            .and_then(|server| tree::entry(server, "sandbox"));
+        if let Some(sandbox) = sandbox {
+            known.complete(sandbox, &mut Vec::new(), problems);
+        }
+    }
+    for name in profiles.keys() {
+        if let Some(profile) = tree::entry(root, "profile").and_then(|all| tree::entry(all, name)) {
+            known.complete(profile, &mut vec![name.clone()], problems);
+        }
+    }
+}
+
+/// Checks the profiles of a file as the tables of servers are, also those that no server names.
+pub(crate) fn check(
+    profiles: &BTreeMap<String, SandboxTable>,
+    root: &Node<'_>,
+    environment: &Environment,
+    problems: &mut Problems,
+) {
+    for (name, table) in profiles {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 24 || !name.chars().all(plain) || name.starts_with('-') {
+            problems
+                .error(tree::key_place(root, &["profile", name]), format!("`{name}` is no name for a profile"))
+                .help("a name is 1 to 24 of a-z, 0-9 and -, starting with a letter or digit");
+        }
+        sandbox(table, (root, &environment.directory), (&["profile", name], None), problems);
+    }
+}
+
+/// The profiles of a file.
+struct Known<'a, 'i> {
+    profiles: &'a BTreeMap<String, Node<'i>>,
+}
+
+impl<'i> Known<'_, 'i> {
+    /// Puts what the profile of a table says in front of the table; `seen` are the profiles on the way here.
+    fn complete(&self, table: &mut Node<'i>, seen: &mut Vec<String>, problems: &mut Problems) {
+        let named = tree::entry(table, "profile").map(|node| (node.span(), node.get_ref().as_str().map(str::to_owned)));
+        // What is no text is refused where the table is read.
+        let Some((place, Some(name))) = named else { return };
+        if seen.contains(&name) {
+            problems.error(place, format!("the profile `{name}` would begin with itself"));
+            return;
+        }
+        let Some(mut base) = self.find(&name, &place, problems) else { return };
+        seen.push(name);
+        self.complete(&mut base, seen, problems);
+        // What is wrong with it is said where it stands, and once.
+        if SandboxTable::deserialize(ValueDeserializer::from(base.clone())).is_err() {
+            return;
+        }
+        protect(&mut base, &place);
+        merge(&mut base, table.clone());
+        *table = Spanned::new(table.span(), base.into_inner());
+    }
+
+    fn find(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<Node<'i>> {
+        if let Some(profile) = built_in(name) {
+            let (table, _) = DeTable::parse_recoverable(profile.text);
+            return Some(at(DeValue::Table(table.into_inner()), place));
+        }
+        let found = self.profiles.get(name).cloned();
+        if found.is_none() {
+            let own = self.profiles.keys().map(String::as_str);
+            let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).chain(own).collect();
+            let help = suggest::help(name, known);
+            problems.error(place.clone(), format!("there is no profile `{name}`")).help(help);
+        }
+        found
+    }
+}
+
+/// Writes down the names that are protected where nothing else is said, so that a list of the server's adds to them.
+fn protect(base: &mut Node<'_>, place: &Place) {
+    if tree::get(base, &["fs", "deny"]).is_some() {
+        return;
+    }
+    let names = DENY.iter().map(|name| Spanned::new(place.clone(), DeValue::String(Cow::Borrowed(*name)))).collect();
+    let key = |key: &'static str| Spanned::new(place.clone(), Cow::Borrowed(key));
+    if let DeValue::Table(table) = base.get_mut() {
+        let files =
+            table.entry(key("fs")).or_insert_with(|| Spanned::new(place.clone(), DeValue::Table(DeTable::new())));
+        if let DeValue::Table(files) = files.get_mut() {
+            files.insert(key("deny"), Spanned::new(place.clone(), DeValue::Array(names)));
+        }
+    }
+}
+
+/// Puts `over` on top of `base`: lists follow, tables are put together, and everything else counts in its place.
+fn merge<'i>(base: &mut Node<'i>, over: Node<'i>) {
+    let place = over.span();
+    match (base.get_mut(), over.into_inner()) {
+        (DeValue::Table(base), DeValue::Table(over)) => {
+            for (key, value) in over {
+                match base.get_mut(&**key.get_ref()) {
+                    Some(below) => merge(below, value),
+                    None => drop(base.insert(key, value)),
+                }
+            }
+        }
+        (DeValue::Array(base), DeValue::Array(over)) => {
+            for value in over {
+                let twice = |one: &Node<'_>| {
+                    one.get_ref().as_str().is_some() && one.get_ref().as_str() == value.get_ref().as_str()
+                };
+                if !base.iter().any(twice) {
+                    base.push(value);
+                }
+            }
+        }
+        (_, over) => *base = Spanned::new(place, over),
+    }
+}
+
+/// The value as if all of it stood at one place of another text.
+fn at<'i>(value: DeValue<'i>, place: &Place) -> Node<'i> {
+    let value = match value {
+        DeValue::Table(table) => DeValue::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| (Spanned::new(place.clone(), key.into_inner()), at(value.into_inner(), place)))
+                .collect(),
+        ),
+        DeValue::Array(array) => DeValue::Array(array.into_iter().map(|value| at(value.into_inner(), place)).collect()),
+        other => other,
+    };
+    Spanned::new(place.clone(), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::{Allowed, Arguments, Config, Installer, Sandbox, Upstream};
+
+    fn read(command: &str, text: &str) -> Result<Sandbox, String> {
+        let text = format!("[server.x]\ncommand = {command}\n{text}");
+        let mut environment = Environment::of_process(Path::new("/base"));
+        environment.variables.insert("BARTIZAN_HOME".into(), "/state".into());
+        let read = Config::parse(&text, "test.toml", &environment).map_err(|wrong| wrong.to_string())?;
+        match &read.0.servers.get("x").unwrap().upstream {
+            Upstream::Command(command) => Ok(*command.sandbox.clone().unwrap()),
+            Upstream::Http(_) => panic!("a program was written"),
+        }
+    }
+
+    fn check(text: &str, looks: impl Fn(&Sandbox) -> bool) {
+        let sandbox = read("[\"true\"]", text).unwrap();
+        assert!(looks(&sandbox), "{text}: {sandbox:#?}");
+    }
+
+    fn names(sandbox: &Sandbox) -> Vec<&str> {
+        sandbox.protected.iter().filter_map(|(name, _)| name.to_str()).collect()
+    }
+
+    #[test]
+    fn lists_follow_those_of_the_profile_and_all_else_counts_in_its_place() {
+        check("[server.x.sandbox]\nprofile = \"filesystem\"\n", |held| {
+            (held.arguments, held.memory, held.profile.as_deref()) == (Arguments::Rw, 512 << 20, Some("filesystem"))
+        });
+        check(
+            "[server.x.sandbox]\nprofile = \"filesystem\"\nlimits.memory = \"2GiB\"\nfs.arguments = \"ro\"\n",
+            |held| (held.arguments, held.memory, held.pids) == (Arguments::Ro, 2 << 30, 128),
+        );
+        let own = "[profile.one]\nfs.ro = [\"a\", \"/b\"]\nallow = [\"netlink_route\"]\nvariables = { A = \"1\", B = \"2\" }\n\
+                   [server.x.sandbox]\nprofile = \"one\"\nfs.ro = [\"/b\", \"c\"]\nallow = [\"unix_sockets\"]\nvariables.B = \"3\"\n";
+        check(own, |held| {
+            held.read_only == ["/base/a", "/b", "/base/c"].map(PathBuf::from)
+                && held.allow == [Allowed::NetlinkRoute, Allowed::UnixSockets]
+                && held.variables.values().map(String::as_str).collect::<String>() == "13"
+        });
+        check(
+            "[profile.one]\nprofile = \"git\"\nlimits.pids = 7\n[server.x.sandbox]\nprofile = \"one\"\nfs.rw = [\"${workspace}\"]\n",
+            |held| {
+                held.pids == 7
+                    && held.variables.contains_key("GIT_CONFIG_COUNT")
+                    && held.writable == [Path::new("${workspace}")]
+            },
+        );
+    }
+
+    #[test]
+    fn a_server_cannot_take_a_name_out_of_what_its_profile_protects() {
+        for deny in ["fs.deny = []", "fs.deny = [\"more\"]", ""] {
+            check(&format!("[server.x.sandbox]\nprofile = \"git\"\n{deny}\n"), |held| {
+                names(held).contains(&".git/hooks")
+            });
+            check(&format!("[server.x.sandbox]\nprofile = \"fetch\"\n{deny}\n"), |held| names(held).contains(&".git"));
+            check(
+                &format!("[profile.one]\nprofile = \"git\"\n{deny}\n[server.x.sandbox]\nprofile = \"one\"\n"),
+                |held| names(held).contains(&".git/hooks"),
+            );
+        }
+        check("[server.x.sandbox]\nprofile = \"git\"\nfs.deny = [\"more\"]\n", |held| {
+            names(held).last() == Some(&"more")
+        });
+        // Without a profile, and in one of its own, the list is the server's to write.
+        check("[server.x.sandbox]\nfs.deny = []\n", |held| names(held).is_empty());
+        check("[profile.one]\nfs.deny = [\"only\"]\n[server.x.sandbox]\nprofile = \"one\"\n", |held| {
+            names(held) == ["only"]
+        });
+    }
+
+    #[test]
+    fn every_built_in_profile_is_sound_and_says_what_it_is_for() {
+        for profile in PROFILES {
+            let command = match profile.name {
+                "npx" => "[\"npx\", \"-y\", \"server\"]",
+                "uvx" => "[\"uvx\", \"server\"]",
+                _ => "[\"true\"]",
+            };
+            let sandbox = read(command, &format!("[server.x.sandbox]\nprofile = \"{}\"\n", profile.name));
+            let sandbox = sandbox.unwrap_or_else(|wrong| panic!("{}: {wrong}", profile.name));
+            // Nothing of the machine's network, and no host that a server could not be without.
+            assert!(!sandbox.host_network && sandbox.hosts.is_empty(), "{}", profile.name);
+            assert!(!names(&sandbox).is_empty() && profile.about().len() > 40, "{}", profile.name);
+            let with = sandbox.install.map(|install| install.with);
+            assert_eq!(
+                with,
+                [("npx", Installer::Npm), ("uvx", Installer::Uv)]
+                    .iter()
+                    .find(|(name, _)| *name == profile.name)
+                    .map(|(_, with)| *with)
+            );
+        }
+        assert!(PROFILES.is_sorted_by_key(|profile| profile.name));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once_and_where_it_stands() {
+        for (text, line, said) in [
+            ("[server.x.sandbox]\nprofile = \"filesytem\"\n", 4, "did you mean `filesystem`"),
+            ("[server.x.sandbox]\nprofile = \"npx\"\n", 4, "not `npx PACKAGE`"),
+            ("[server.x.sandbox]\nprofile = 5\n", 4, "found an integer"),
+            ("[profile.git]\n[server.x.sandbox]\n", 3, "is a built-in profile"),
+            ("[profile.A_B]\n[server.x.sandbox]\n", 3, "no name for a profile"),
+            (
+                "[profile.a]\nprofile = \"b\"\n[profile.b]\nprofile = \"a\"\n[server.x.sandbox]\n",
+                4,
+                "would begin with itself",
+            ),
+            ("[profile.a]\nfs.rox = []\n[server.x.sandbox]\nprofile = \"a\"\n", 4, "unknown key `rox`"),
+            ("[profile.a]\nfs.ro = [\"../x\"]\n[server.x.sandbox]\nprofile = \"a\"\n", 4, "without `..`"),
+            ("[profile.a]\nfs.ro = [\"../x\"]\n[server.x.sandbox]\n", 4, "without `..`"),
+            ("[server.x.sandbox]\nvariables = { \"A=B\" = \"x\" }\n", 4, "cannot be an environment variable"),
+            ("[server.x.sandbox]\ninstall = { with = \"cargo\" }\n", 4, "unknown value `cargo`"),
+        ] {
+            let wrong = read("[\"true\"]", text).unwrap_err();
+            assert!(wrong.contains(said) && wrong.contains(&format!("test.toml:{line}:")), "{text}: {wrong}");
+            let times = wrong.matches(said).count();
+            assert!(times == 1 || said.contains("itself"), "{text}: {wrong}");
+        }
+    }
+}

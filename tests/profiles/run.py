@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Profiles of confined servers: under each a real server does its work, and is kept from what it has no business with.
+
+    run.py [PART ...]    only cases whose name contains one of these
+
+What npx and uvx fetch comes from the registries of this machine, wherever its npm and pip have them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ipaddress
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
+from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+
+PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
+SHELL = ROOT / "tests" / "sandbox" / "server.py"
+SECRET = "the-secret-of-the-user"
+EVERYTHING, TIME = "@modelcontextprotocol/server-everything@2026.8.31", "mcp-server-time@2026.10.19"
+
+
+def quiet():
+    """Other controls are not what is looked at."""
+    return "".join(f'[guard.{name}]\naction = "observe"\n' for name in
+                   ("prompt_injection", "secrets", "personal_data", "flow", "tool_poisoning"))
+
+
+@contextlib.contextmanager
+def machine():
+    """A directory that a server may work in, beside one that it may not."""
+    with tempfile.TemporaryDirectory(prefix="bartizan-profiles-", dir="/var/tmp") as folder:
+        place = pathlib.Path(folder)
+        for name in ("work", "outside"):
+            (place / name).mkdir()
+        (place / "outside" / "secret").write_text(SECRET)
+        yield place
+
+
+@functools.cache
+def registry():
+    """Where npm fetches from: the URL if it is not the usual one, the host and port, and ranges that it may lead to."""
+    url = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True, cwd="/", check=True).stdout.strip()
+    usual = "registry.npmjs.org" in url
+    return (None if usual else url), reached(url)
+
+
+@functools.cache
+def index():
+    done = subprocess.run([PYTHON, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True)
+    url = done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else "https://pypi.org/simple"
+    hosts = ["https://files.pythonhosted.org"] if "//pypi.org" in url else []
+    return (url if not hosts else None), [entry for one in (url, *hosts) for entry in reached(one)]
+
+
+def reached(url):
+    parts = urllib.parse.urlsplit(url)
+    return [f"{parts.hostname}:{parts.port or 443}"]
+
+
+def private(hosts):
+    """Ranges for hosts that lead to addresses that are not public, as behind a mirror."""
+    found = {entry[4][0] for host in hosts for entry in socket.getaddrinfo(host.rsplit(":", 1)[0], 443, type=socket.SOCK_STREAM)}
+    return sorted(str(ipaddress.ip_network(address)) for address in found if not ipaddress.ip_address(address).is_global)
+
+
+def fetched(profile, **more):
+    """The table of a server that is installed from the registries of this machine."""
+    url, hosts = registry() if profile == "npx" else index()
+    install = {"net": {"allow": hosts, "private": private(hosts)}} | ({"registry": url} if url else {})
+    return {"profile": profile, "install": install | more.pop("install", {})} | more
+
+
+def shell(sandbox, *arguments):
+    return {"command": [PYTHON, str(SHELL), *map(str, arguments)], "sandbox": sandbox}
+
+
+def node(package, *arguments):
+    return [NODE, str(TOOLS / "npm" / "node_modules" / "@modelcontextprotocol" / package / "dist" / "index.js"), *map(str, arguments)]
+
+
+def repository(place):
+    git = lambda *words: subprocess.run(["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@b.example", *words],  # noqa: E731
+                                        check=True, capture_output=True, text=True).stdout
+    place.mkdir()
+    git("init", "-q")
+    git("config", "user.name", "a")
+    git("config", "user.email", "a@b.example")
+    (place / "file").write_text("first\n")
+    git("add", "file")
+    git("commit", "-q", "-m", "begin")
+    return git
+
+
+def asker(stack, gateway):
+    clients = {}
+
+    def ask(name, tool, arguments):
+        if name not in clients:
+            clients[name] = stack.enter_context(Raw(gateway, f"/mcp/{name}"))
+        return json.dumps(clients[name].ask("tools/call", {"name": tool, "arguments": arguments}))
+    return ask
+
+
+def bartizan(*words, home=None, **more):
+    environment = os.environ | {"NO_COLOR": "1"} | ({"BARTIZAN_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")} if home else {})
+    return subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+                          env=environment | more.pop("env", {}), **more)
+
+
+def case_filesystem_changes_what_its_command_names_and_nothing_else():
+    with machine() as place, contextlib.ExitStack() as stack:
+        work = place / "work"
+        (work / "note.txt").write_text("a note\n")
+        held = {"profile": "filesystem"}
+        servers = {"files": {"command": node("server-filesystem", work), "sandbox": held}, "shell": shell(held | {"fs": {"ro": [str(SHELL.parent)]}}, work)}
+        gateway = stack.enter_context(Gateway(servers, quiet()))
+        ask = asker(stack, gateway)
+        check("a note" in ask("files", "read_text_file", {"path": str(work / "note.txt")}))
+        check("Success" in ask("files", "write_file", {"path": str(work / "new.txt"), "content": "written"}))
+        equal((work / "new.txt").read_text(), "written")
+        ask("files", "create_directory", {"path": str(work / ".git" / "hooks")})
+        ask("files", "write_file", {"path": str(work / ".git" / "hooks" / "pre-commit"), "content": "planted"})
+        ask("files", "write_file", {"path": str(work / ".mcp.json"), "content": "planted"})
+        for name in (".git/hooks/pre-commit", ".mcp.json"):
+            check(not (work / name).is_file() or "planted" not in (work / name).read_text(), name)
+        run = lambda script: ask("shell", "run", {"script": script})  # noqa: E731
+        check("fine" in run(f"echo fine > {work}/x; cat {work}/x"), "the control")
+        check(SECRET not in run(f"cat {place}/outside/secret"))
+        run(f"echo x > {place}/outside/canary; echo planted > {work}/.envrc")
+        check(not (place / "outside" / "canary").exists())
+        check("Network is unreachable" in run(f"{PYTHON} -c 'import socket; socket.create_connection((\"192.0.2.1\", 443), 5)'"))
+
+
+def case_git_commits_and_neither_changes_nor_runs_what_git_trusts():
+    with machine() as place, contextlib.ExitStack() as stack:
+        work = place / "work" / "repository"
+        git = repository(work)
+        hook = work / ".git" / "hooks" / "pre-commit"
+        hook.write_text(f"#!/bin/sh\necho ran > {work}/canary\n")
+        hook.chmod(0o755)
+        (work / "file").write_text("first\nsecond\n")
+        held = {"profile": "git"}
+        servers = {"git": {"command": [str(TOOLS / "python" / "bin" / "mcp-server-git"), "--repository", str(work)], "sandbox": held},
+                   "shell": shell(held | {"fs": {"ro": [str(SHELL.parent)]}}, f"--repository={work}")}
+        gateway = stack.enter_context(Gateway(servers, quiet()))
+        ask = asker(stack, gateway)
+        check("+second" in ask("git", "git_diff_unstaged", {"repo_path": str(work)}))
+        ask("git", "git_add", {"repo_path": str(work), "files": ["file"]})
+        said = ask("git", "git_commit", {"repo_path": str(work), "message": "more"})
+        check("more" in git("log", "--oneline"), said)
+        check(not (work / "canary").exists(), "a hook of the repository ran")
+        run = lambda script: ask("shell", "run", {"script": script})  # noqa: E731
+        check("more" in run(f"git -C {work} log --oneline"), "the control")
+        run(f"cd {work}; git commit -q --allow-empty -m third")
+        check("third" in git("log", "--oneline") and not (work / "canary").exists(), "a hook ran")
+        run(f"cd {work}; echo x > .git/hooks/post-merge; git config core.fsmonitor 'touch {work}/canary'; echo '[x]' >> .git/config; "
+            f"echo 'ref: x' > .git/commondir; rm -rf .git/hooks; mv .git .tig")
+        check(not (work / ".git" / "hooks" / "post-merge").exists() and hook.exists() and "fsmonitor" not in git("config", "--list"))
+        check("ssh" not in run("env | grep -i ssh_auth"))
+
+
+def case_a_database_is_written_with_its_journal_and_nothing_else():
+    with machine() as place, contextlib.ExitStack() as stack:
+        data = place / "work" / "data"
+        data.mkdir()
+        held = {"profile": "sqlite", "fs": {"ro": [str(SHELL.parent)]}}
+        gateway = stack.enter_context(Gateway({"shell": shell(held, "--db-path", data / "new.db")}, quiet()))
+        ask = asker(stack, gateway)
+        program = "import sqlite3; c = sqlite3.connect(\\\"{}\\\"); c.execute(\\\"create table t(x)\\\"); c.commit(); print(\\\"made\\\")"
+        run = lambda path: ask("shell", "run", {"script": f'{PYTHON} -c "{program.format(path)}"'})  # noqa: E731
+        check("made" in run(data / "new.db"), "the control")
+        check((data / "new.db").stat().st_size > 0)
+        check("made" not in run(place / "outside" / "other.db") and not (place / "outside" / "other.db").exists())
+
+
+def case_strict_has_little_room_or_does_not_start():
+    with machine() as place:
+        done = bartizan("sandbox", "shell", "--profile", "strict", "--", "sh", "-c", "ulimit -n; echo x > /usr/x || echo refused", home=place / "home")
+        if done.returncode == 0:
+            check("256" in done.stdout and "refused" in done.stdout, done.stdout + done.stderr)
+        else:
+            check(any(word in done.stderr for word in ("memory_limit", "pids_limit", "landlock")), done.stdout + done.stderr)
+
+
+def installed(gateway):
+    return gateway.entries(kind="server.installed")
+
+
+def case_npx_is_installed_once_and_runs_without_the_registry():
+    with machine() as place, contextlib.ExitStack() as stack:
+        # An npm that says what it sees, before it is what it is.
+        programs = place / "outside" / "bin"
+        programs.mkdir()
+        (programs / "npm").write_text(f'#!/bin/sh\nenv > seen.txt\ncat {place}/outside/secret >> seen.txt 2>/dev/null\nexec {shutil.which("npm")} "$@"\n')
+        (programs / "npm").chmod(0o755)
+        os.environ["PATH"], before = f"{programs}:{os.environ['PATH']}", os.environ["PATH"]
+        stack.callback(os.environ.__setitem__, "PATH", before)
+        server = {"command": ["npx", "-y", EVERYTHING], "sandbox": fetched("npx"), "env": {"TOKEN": SECRET}, "timeout": "120s"}
+        gateway = stack.enter_context(Gateway({"everything": server}, quiet()))
+
+        def works():
+            with Raw(gateway, "/mcp/everything") as client:
+                return json.dumps(client.ask("tools/call", {"name": "get-sum", "arguments": {"a": 3, "b": 4}}))
+        check("7" in works())
+        [entry] = installed(gateway)
+        check(entry["packages"] == [EVERYTHING] and entry["version"] == "2026.8.31" and entry["files"] > 100, entry)
+        opened = len(gateway.entries(kind="egress.opened"))
+        check(opened > 0, "nothing was fetched through the proxy")
+        [tree] = [path.parent for path in (gateway.home / "packages").rglob("tree/node_modules")]
+        seen = (tree / "seen.txt").read_text()
+        check("PATH=" in seen and SECRET not in seen and "TOKEN" not in seen, "the installer sees secrets")
+        # What runs sees the token, cannot change what was installed, and reaches no registry.
+        host = registry()[1][0].split(":")[0]
+        look = f"env | grep -c TOKEN=; echo x >> {tree}/package.json || echo fixed; " \
+               f"{NODE} -e \"fetch('https://{host}/').then(() => console.log('reached'), () => console.log('away'))\"; ls {place}/outside"
+        done = bartizan("sandbox", "shell", "everything", "--config", gateway.config, "--", "sh", "-c", look, env={"BARTIZAN_HOME": str(gateway.home)})
+        check(done.stdout.split() == ["1", "fixed", "away"], done.stdout + done.stderr)
+        check("in the sandbox of everything" in done.stderr, done.stderr)
+        gateway.again()
+        check("7" in works())
+        equal((len(installed(gateway)), len(gateway.entries(kind="egress.opened"))), (1, opened), "it was fetched anew")
+        # What changes is not started, until somebody has it installed anew.
+        with (tree / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js").open("a") as script:
+            script.write("\n// changed\n")
+        with contextlib.suppress(AssertionError):
+            check("7" not in works(), "what was changed is started")
+        wait_for(lambda: gateway.entries(kind="server.packages_changed"), "nobody notices")
+        check("--update" in gateway.said.read_text(), "nobody says what to do")
+        done = bartizan("sandbox", "install", "everything", "--update", "--config", gateway.config, env={"BARTIZAN_HOME": str(gateway.home)})
+        check(done.returncode == 0 and "2026.8.31 is installed" in done.stdout, done.stdout + done.stderr)
+        # One that failed at its start is left alone for a while.
+        gateway.again()
+        check("7" in works())
+
+
+@functools.cache
+def python_programs():
+    """uv, and a server that fetches pages."""
+    place = TOOLS / "uv"
+    if not (place / "bin" / "mcp-server-fetch").exists():
+        subprocess.run([shutil.which("python3", path="/usr/bin") or "python3", "-m", "venv", str(place)], check=True, capture_output=True)
+        subprocess.run([str(place / "bin" / "python3"), "-m", "pip", "install", "--quiet", "uv", "mcp-server-fetch"], check=True, capture_output=True)
+    return place / "bin"
+
+
+def case_uvx_is_installed_once_and_runs_without_the_index():
+    with machine() as place, contextlib.ExitStack() as stack:
+        os.environ["PATH"], before = f"{python_programs()}:{os.environ['PATH']}", os.environ["PATH"]
+        stack.callback(os.environ.__setitem__, "PATH", before)
+        server = {"command": ["uvx", TIME, "--local-timezone", "UTC"], "sandbox": fetched("uvx"), "env": {"TOKEN": SECRET}, "timeout": "120s"}
+        gateway = stack.enter_context(Gateway({"time": server}, quiet()))
+
+        def works():
+            with Raw(gateway, "/mcp/time") as client:
+                return json.dumps(client.ask("tools/call", {"name": "get_current_time", "arguments": {"timezone": "UTC"}}))
+        check("UTC" in works(), works())
+        [entry] = installed(gateway)
+        check(entry["packages"] == ["mcp-server-time==2026.10.19"], entry)
+        opened = len(gateway.entries(kind="egress.opened"))
+        gateway.again()
+        check("UTC" in works())
+        equal((len(installed(gateway)), len(gateway.entries(kind="egress.opened"))), (1, opened), "it was fetched anew")
+        [tree] = [path.parent for path in (gateway.home / "packages").rglob("tree/tools")]
+        done = bartizan("sandbox", "shell", "time", "--config", gateway.config, "--", "sh", "-c", f"echo x > {tree}/bin/x || echo fixed",
+                        env={"BARTIZAN_HOME": str(gateway.home)})
+        equal(done.stdout, "fixed\n", done.stderr)
+        (tree / "bin" / "more").write_text("")
+        with contextlib.suppress(AssertionError):
+            check("UTC" not in works(), "what was changed is started")
+        wait_for(lambda: gateway.entries(kind="server.packages_changed"), "nobody notices")
+
+
+def case_fetch_reaches_what_is_named_and_changes_nothing():
+    with machine() as place, contextlib.ExitStack() as stack:
+        _, hosts = index()
+        command = [str(python_programs() / "mcp-server-fetch"), "--ignore-robots-txt"]
+        held = {"profile": "fetch", "net": {"allow": hosts[:1], "private": private(hosts[:1])}}
+        gateway = stack.enter_context(Gateway({"fetch": {"command": command, "sandbox": held}}, quiet()))
+        ask = asker(stack, gateway)
+        host = hosts[0].split(":")[0]
+        said = ask("fetch", "fetch", {"url": f"https://{host}/simple/idna/", "raw": True})
+        check("idna" in said and "Failed" not in said, said[:500])
+        said = ask("fetch", "fetch", {"url": "https://example.com/", "raw": True})
+        check("Failed" in said, said[:500])
+        check(any(entry.get("host") == "example.com" for entry in gateway.entries(kind="egress.refused")))
+        done = bartizan("sandbox", "shell", "fetch", "--config", gateway.config, "--", "sh", "-c", f"echo x > {place}/work/x || echo kept", env={"BARTIZAN_HOME": str(gateway.home)})
+        check("kept" in done.stdout and not (place / "work" / "x").exists(), done.stdout + done.stderr)
+
+
+def case_what_a_client_starts_takes_a_profile_too():
+    with machine() as place:
+        work, home = place / "work", place / "home"
+        (home / "config" / "bartizan").mkdir(parents=True)
+        own = f'[profile.mine]\nprofile = "filesystem"\nfs.ro = ["{SHELL.parent}"]\nfs.deny = ["kept/"]\nvariables = {{ GIVEN = "given" }}\n'
+        (home / "config" / "bartizan" / "bartizan.toml").write_text(own + quiet())
+        program = [PYTHON, str(SHELL), str(work)]
+        for more in ([], ["--standalone"]):
+            with Wrapped(home, "shell", program, "--profile", "mine", *more) as client:
+                ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
+                check("fine" in ask(f"echo fine > {work}/x && cat {work}/x") and "given" in ask("echo $GIVEN"), "the control")
+                check(SECRET not in ask(f"cat {place}/outside/secret"))
+                ask(f"mkdir -p {work}/kept {work}/.git/hooks; echo x > {work}/kept/x; echo x > {work}/.git/hooks/x; echo x > {work}/.mcp.json")
+                check(not (work / "kept" / "x").exists() and not (work / ".git" / "hooks" / "x").exists(), "a protected name was changed")
+        for wrong, said in (("filesytem", "did you mean `filesystem`"), ("mime", "did you mean `mine`")):
+            done = bartizan("run", "--name", "x", "--profile", wrong, "--", *program, home=home)
+            check(done.returncode == 2 and said in done.stderr, f"{wrong}: {done.stderr}")
+
+
+def case_one_can_look_around():
+    with machine() as place:
+        home, config = place / "home", place / "outside" / "bartizan.toml"
+        home.mkdir()
+        config.write_text(f'[server.notes]\ncommand = ["true", "{place}/work"]\nenv = {{ GIVEN = "given" }}\n'
+                          f'[server.notes.sandbox]\nprofile = "filesystem"\n[server.free]\ncommand = ["true"]\n')
+        look = lambda *words: bartizan("sandbox", "shell", *words, home=home)  # noqa: E731
+        done = look("notes", "--config", config, "--", "sh", "-c", f"echo $GIVEN; ls {place}; cat {place}/outside/secret; touch {place}/work/made; exit 7")
+        equal((done.returncode, done.stdout), (7, "given\nwork\n"), done.stderr)
+        check((place / "work" / "made").exists())
+        first = done.stderr.splitlines()[0]
+        check(str(place / "work") in first and "reaches nothing" in first, first)
+        piped = subprocess.run([BINARY, "sandbox", "shell", "--profile", "fetch"], input="echo from the shell; id -u\n", capture_output=True, text=True, timeout=120,
+                               env=os.environ | {"BARTIZAN_HOME": str(home), "SHELL": "/bin/sh"})
+        check(piped.stdout.startswith("from the shell\n"), piped.stdout + piped.stderr)
+        for words, said in ((("note", "--config", config), "did you mean `notes`"), (("free", "--config", config), "unconfined"),
+                            (("--profile", "gti"), "did you mean `git`"), ((), "--profile")):
+            done = look(*words)
+            check(done.returncode == 2 and said in done.stderr, f"{words}: {done.stderr}")
+        done = bartizan("sandbox", "install", "notes", "--config", config, home=home)
+        check(done.returncode == 2 and "nothing to install" in done.stderr, done.stderr)
+
+
+def case_profiles_are_listed_and_shown():
+    with tempfile.TemporaryDirectory() as folder:
+        names = [line.split()[0] for line in bartizan("sandbox", "profiles").stdout.splitlines()]
+        equal(names, ["browser", "fetch", "filesystem", "git", "npx", "sqlite", "strict", "uvx"])
+        for name in names:
+            # What is shown can be made one's own.
+            text = bartizan("sandbox", "profiles", name).stdout
+            own = "\n".join(f"[profile.mine.{line[1:-1]}]" if line.startswith("[") else line for line in text.splitlines())
+            config = pathlib.Path(folder) / "bartizan.toml"
+            config.write_text(f"[profile.mine]\n{own}\n")
+            done = bartizan("config", "check", config)
+            equal(done.returncode, 0, f"{name}: {done.stderr}")
+        done = bartizan("sandbox", "profiles", "brwser")
+        check(done.returncode == 2 and "did you mean `browser`" in done.stderr, done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases(cases_of(globals())))

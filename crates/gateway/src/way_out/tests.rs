@@ -10,7 +10,7 @@ const VALUE: &str = "the-value-of-a-secret";
 /// The sandbox that this table describes.
 fn sandbox(table: &str) -> Sandbox {
     let text = format!("[server.a]\ncommand = ['true']\n[server.a.sandbox]\n{table}\n");
-    let variables = [("V".to_owned(), VALUE.to_owned())].into();
+    let variables = [("V".to_owned(), VALUE.to_owned()), ("HOME".to_owned(), "/home/user".to_owned())].into();
     let environment = Environment { variables, directory: "/etc".into(), now: Timestamp(0) };
     let mut config = Config::parse(&text, "test.toml", &environment).unwrap().0;
     let Some(Upstream::Command(command)) = config.servers.remove("a").map(|server| server.upstream) else { panic!() };

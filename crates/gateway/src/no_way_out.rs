@@ -16,7 +16,7 @@ pub(crate) enum WayOut {}
 
 /// Nor of these.
 #[derive(Debug)]
-pub(crate) enum Way {}
+pub enum Way {}
 
 impl WayOut {
     /// There is none to do so.

@@ -202,7 +202,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
         let name: Arc<str> = name.as_str().into();
         let transport = match &held.upstream {
             Place::Command(command) => {
-                let launch = launch(command, workspace);
+                let mut launch = launch(command, workspace);
                 if let Some(path) = confine::exposed(&launch, config) {
                     return Err(SetupError::Exposed { server: name.to_string(), path });
                 }

@@ -56,7 +56,7 @@ struct Open {
 }
 
 /// The way out of one start, open for as long as this lives.
-pub(crate) struct Way {
+pub struct Way {
     of: Arc<WayOut>,
     number: u64,
     task: tokio::task::JoinHandle<()>,

@@ -1,7 +1,7 @@
 //! `bartizan run`: wraps one stdio server in place.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bartizan_gateway::run::{self, Wrap};
 use bartizan_sandbox::Environment;

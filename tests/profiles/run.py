@@ -19,11 +19,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
+sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(ROOT / "tests" / "sandbox")]
+import reach  # noqa: E402
+import harness  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
@@ -70,10 +73,51 @@ def reached(url):
     return [f"{parts.hostname}:{parts.port or 443}"]
 
 
-def private(hosts):
-    """Ranges for hosts that lead to addresses that are not public, as behind a mirror."""
+# Where a mirror is at an address that no sandbox may reach, it is led to from here.
+MIRROR = "127.86.4.43"
+
+
+def is_mirrored(hosts):
     found = {entry[4][0] for host in hosts for entry in socket.getaddrinfo(host.rsplit(":", 1)[0], 443, type=socket.SOCK_STREAM)}
-    return sorted(str(ipaddress.ip_network(address)) for address in found if not ipaddress.ip_address(address).is_global)
+    return not all(ipaddress.ip_address(address).is_global for address in found)
+
+
+def private(hosts):
+    return [f"{MIRROR}/32"] if is_mirrored(hosts) else []
+
+
+def pump(one, other):
+    with contextlib.suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+    with contextlib.suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
+
+
+@functools.cache
+def mirror(address):
+    """Leads to where the registry is."""
+    door = socket.create_server((MIRROR, 443), reuse_port=True)
+
+    def serve():
+        while True:
+            near, _ = door.accept()
+            far = socket.create_connection((address, 443))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+    threading.Thread(target=serve, daemon=True).start()
+
+
+@contextlib.contextmanager
+def registries(place, hosts):
+    """A gateway that starts in here reaches these hosts."""
+    if not is_mirrored(hosts):
+        yield
+        return
+    names = [host.rsplit(":", 1)[0] for host in hosts]
+    mirror(socket.gethostbyname(names[0]))
+    with reach.names(place, {name: MIRROR for name in names}):
+        yield
 
 
 def fetched(profile, **more):
@@ -116,7 +160,7 @@ def asker(stack, gateway):
 
 def bartizan(*words, home=None, **more):
     environment = os.environ | {"NO_COLOR": "1"} | ({"BARTIZAN_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")} if home else {})
-    return subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    return subprocess.run([harness.BINARY, *map(str, words)], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
                           env=environment | more.pop("env", {}), **more)
 
 
@@ -149,7 +193,7 @@ def case_git_commits_and_neither_changes_nor_runs_what_git_trusts():
         work = place / "work" / "repository"
         git = repository(work)
         hook = work / ".git" / "hooks" / "pre-commit"
-        hook.write_text(f"#!/bin/sh\necho ran > {work}/canary\n")
+        hook.write_text(f"#!/bin/sh\necho ran > {work}/canary; echo ran > {place}/outside/canary\n")
         hook.chmod(0o755)
         (work / "file").write_text("first\nsecond\n")
         held = {"profile": "git"}
@@ -161,7 +205,9 @@ def case_git_commits_and_neither_changes_nor_runs_what_git_trusts():
         ask("git", "git_add", {"repo_path": str(work), "files": ["file"]})
         said = ask("git", "git_commit", {"repo_path": str(work), "message": "more"})
         check("more" in git("log", "--oneline"), said)
-        check(not (work / "canary").exists(), "a hook of the repository ran")
+        # The library that this server uses runs hooks by itself, in the sandbox.
+        check(not (place / "outside" / "canary").exists(), "a hook reached outside")
+        (work / "canary").unlink(missing_ok=True)
         run = lambda script: ask("shell", "run", {"script": script})  # noqa: E731
         check("more" in run(f"git -C {work} log --oneline"), "the control")
         run(f"cd {work}; git commit -q --allow-empty -m third")
@@ -209,6 +255,7 @@ def case_npx_is_installed_once_and_runs_without_the_registry():
         os.environ["PATH"], before = f"{programs}:{os.environ['PATH']}", os.environ["PATH"]
         stack.callback(os.environ.__setitem__, "PATH", before)
         server = {"command": ["npx", "-y", EVERYTHING], "sandbox": fetched("npx"), "env": {"TOKEN": SECRET}, "timeout": "120s"}
+        stack.enter_context(registries(place, registry()[1]))
         gateway = stack.enter_context(Gateway({"everything": server}, quiet()))
 
         def works():
@@ -225,7 +272,7 @@ def case_npx_is_installed_once_and_runs_without_the_registry():
         # What runs sees the token, cannot change what was installed, and reaches no registry.
         host = registry()[1][0].split(":")[0]
         look = f"env | grep -c TOKEN=; echo x >> {tree}/package.json || echo fixed; " \
-               f"{NODE} -e \"fetch('https://{host}/').then(() => console.log('reached'), () => console.log('away'))\"; ls {place}/outside"
+               f"node -e \"fetch('https://{host}/').then(() => console.log('reached'), () => console.log('away'))\"; ls {place}/outside"
         done = bartizan("sandbox", "shell", "everything", "--config", gateway.config, "--", "sh", "-c", look, env={"BARTIZAN_HOME": str(gateway.home)})
         check(done.stdout.split() == ["1", "fixed", "away"], done.stdout + done.stderr)
         check("in the sandbox of everything" in done.stderr, done.stderr)
@@ -261,6 +308,7 @@ def case_uvx_is_installed_once_and_runs_without_the_index():
         os.environ["PATH"], before = f"{python_programs()}:{os.environ['PATH']}", os.environ["PATH"]
         stack.callback(os.environ.__setitem__, "PATH", before)
         server = {"command": ["uvx", TIME, "--local-timezone", "UTC"], "sandbox": fetched("uvx"), "env": {"TOKEN": SECRET}, "timeout": "120s"}
+        stack.enter_context(registries(place, index()[1]))
         gateway = stack.enter_context(Gateway({"time": server}, quiet()))
 
         def works():
@@ -288,6 +336,7 @@ def case_fetch_reaches_what_is_named_and_changes_nothing():
         _, hosts = index()
         command = [str(python_programs() / "mcp-server-fetch"), "--ignore-robots-txt"]
         held = {"profile": "fetch", "net": {"allow": hosts[:1], "private": private(hosts[:1])}}
+        stack.enter_context(registries(place, hosts[:1]))
         gateway = stack.enter_context(Gateway({"fetch": {"command": command, "sandbox": held}}, quiet()))
         ask = asker(stack, gateway)
         host = hosts[0].split(":")[0]
@@ -335,7 +384,7 @@ def case_one_can_look_around():
                                env=os.environ | {"BARTIZAN_HOME": str(home), "SHELL": "/bin/sh"})
         check(piped.stdout.startswith("from the shell\n"), piped.stdout + piped.stderr)
         for words, said in ((("note", "--config", config), "did you mean `notes`"), (("free", "--config", config), "unconfined"),
-                            (("--profile", "gti"), "did you mean `git`"), ((), "--profile")):
+                            (("--profile", "gti"), "did you mean `git`"), ((), "<SERVER>")):
             done = look(*words)
             check(done.returncode == 2 and said in done.stderr, f"{words}: {done.stderr}")
         done = bartizan("sandbox", "install", "notes", "--config", config, home=home)

@@ -18,7 +18,7 @@ pub struct Confinement {
     /// Names below each writable directory that may not be changed, nor made where they are missing.
     ///
     /// What is missing is held by a placeholder as long as the server runs: an empty directory, an empty file, or for
-    /// a name ending in `.json` a file that holds `{}`.
+    /// a name ending in `.json` a file that holds `{}`, and for git's `commondir` one that names its own directory.
     pub protected: Vec<Protected>,
     /// Files and directories that are seen empty, though something above them may be seen.
     pub hidden: Vec<PathBuf>,

@@ -290,7 +290,14 @@ fn make_file(step: &Stage<'_>) -> rustix::io::Result<()> {
 
 /// What a placeholder for a file holds: something that those who read the name take for nothing.
 fn content(path: &Path) -> &'static [u8] {
-    if path.extension().is_some_and(|extension| extension == "json") { b"{}\n" } else { b"" }
+    if path.extension().is_some_and(|extension| extension == "json") {
+        b"{}\n"
+    } else if path.file_name().is_some_and(|name| name == "commondir") {
+        // To git an empty one is a broken repository, and this one is the directory that it is in.
+        b".\n"
+    } else {
+        b""
+    }
 }
 
 fn holds(file: &mut File, content: &[u8]) -> bool {
@@ -328,6 +335,7 @@ mod tests {
         let confinement = confinement(root.path());
         let first = Placeholders::make(&confinement).unwrap();
         assert_eq!(fs::read(root.path().join(".mcp.json")).unwrap(), b"{}\n");
+        assert_eq!(content(Path::new("/x/.git/commondir")), b".\n");
         assert_eq!(points(&confinement).unwrap().values().filter(|hold| **hold == Hold::Fixed).count(), 3);
         let second = Placeholders::make(&confinement).unwrap();
         drop(first);

@@ -296,11 +296,7 @@ def case_npx_is_installed_once_and_runs_without_the_registry():
 @functools.cache
 def python_programs():
     """uv, and a server that fetches pages."""
-    place = TOOLS / "uv"
-    if not (place / "bin" / "mcp-server-fetch").exists():
-        subprocess.run([shutil.which("python3", path="/usr/bin") or "python3", "-m", "venv", str(place)], check=True, capture_output=True)
-        subprocess.run([str(place / "bin" / "python3"), "-m", "pip", "install", "--quiet", "uv", "mcp-server-fetch"], check=True, capture_output=True)
-    return place / "bin"
+    return TOOLS / "python" / "bin"
 
 
 def case_uvx_is_installed_once_and_runs_without_the_index():

@@ -49,6 +49,8 @@ impl Arguments {
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
+            // What has the file read again once it is served would otherwise be the end until then.
+            let _hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
             let started = serve::start_with(&config, Some(self.config), self.allow_unconfined).await;
             let running = started.map_err(|error| unstarted(&error))?;
             notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));

@@ -82,6 +82,13 @@ async fn a_good_server_works() {
     for (script, expected) in [("exit 7", ExitStatus::Code(7)), ("kill -SEGV $$", by_signal(11))] {
         assert_eq!(run(&confined(sh(script), confinement(&machine))).await.0, expected, "{script}");
     }
+    // A name that is a link, in a directory that is one: `/bin` and what `/bin/sh` leads to.
+    let mut walls = confinement(&machine);
+    walls.read_only.push("/bin/sh".into());
+    assert_eq!(
+        run(&confined(sh("readlink -f /bin/sh >/dev/null && exit 5"), walls.resolved())).await.0,
+        ExitStatus::Code(5)
+    );
     let mut child = confined(sh("exec cat"), confinement(&machine)).spawn().await.unwrap();
     child.stdin.as_mut().unwrap().write_all(b"there and back").await.unwrap();
     assert_eq!(output(&mut child).await, (ExitStatus::Code(0), "there and back".to_owned()));

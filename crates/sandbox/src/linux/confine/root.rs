@@ -71,10 +71,14 @@ pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     for (path, tree) in &proc {
         place_existing(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
     }
-    make_links(Path::new("/"), &links).map_err(|error| Failed::new("make symbolic links", &error))?;
-    make_links(at, &confinement.links).map_err(|error| Failed::new("make symbolic links", &error))?;
-    make_streams(at).map_err(|error| Failed::new("make symbolic links", &error))?;
-    files(confinement, at).map_err(|error| Failed::new("write the sandbox's own files", &error))?;
+    let unlinked = |error: io::Error| Failed::new("make symbolic links", &error);
+    if at != Path::new("/") {
+        make_links(&links).and_then(|()| make_streams()).map_err(unlinked)?;
+    }
+    within(at, &root, || {
+        make_links(&confinement.links).and_then(|()| make_streams()).map_err(unlinked)?;
+        files(confinement).map_err(|error| Failed::new("write the sandbox's own files", &error))
+    })?;
     let shut = sys::set_mount_attributes(&root, read_only(MountAttrFlags::MOUNT_ATTR_NODEV), false);
     shut.map_err(|error| Failed::new("make the root read-only", &error))
 }
@@ -279,9 +283,8 @@ fn below(at: &Path, path: &Path) -> PathBuf {
 }
 
 /// The symbolic links by which the paths of the profile lead to what they are links to on the machine.
-fn make_links(at: &Path, links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+fn make_links(links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     for (path, target) in links {
-        let path = &below(at, path);
         if fs::symlink_metadata(path).is_ok() {
             continue;
         }
@@ -293,21 +296,30 @@ fn make_links(at: &Path, links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     Ok(())
 }
 
-/// What is named there leads to the streams of whoever asks. Where there are two roots they are in both.
-fn make_streams(at: &Path) -> io::Result<()> {
-    let mut roots = vec![at];
-    roots.extend((at != Path::new("/")).then_some(Path::new("/")));
-    for root in roots {
-        make(&root.join("proc"), true)?;
-        for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
-            symlink(format!("/proc/self/fd{target}"), root.join("dev").join(name))?;
-        }
+/// What is named there leads to the streams of whoever asks.
+fn make_streams() -> io::Result<()> {
+    make(Path::new("/proc"), true)?;
+    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        symlink(format!("/proc/self/fd{target}"), Path::new("/dev").join(name))?;
     }
     Ok(())
 }
 
+/// Does something where `at` is the root, as the server will see it: links that were made there lead elsewhere from here.
+fn within(at: &Path, root: &OwnedFd, work: impl FnOnce() -> Step<()>) -> Step<()> {
+    if at == Path::new("/") {
+        return work();
+    }
+    let failed = |error| Failed::errno("go between the roots", error);
+    rustix::process::chroot(at).and_then(|()| rustix::process::chdir("/")).map_err(failed)?;
+    let done = work();
+    let back = rustix::process::fchdir(root).and_then(|()| rustix::process::chroot("."));
+    back.map_err(failed)?;
+    done
+}
+
 /// Files that programs look for, with nothing of the machine in them.
-fn files(confinement: &Confinement, at: &Path) -> io::Result<()> {
+fn files(confinement: &Confinement) -> io::Result<()> {
     let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let home = confinement.home.as_deref().unwrap_or(Path::new("/")).display();
     let passwd = format!("sandbox:x:{user}:{group}:sandbox:{home}:/bin/sh\n");
@@ -319,9 +331,8 @@ fn files(confinement: &Confinement, at: &Path) -> io::Result<()> {
         ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
         ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:2\n"),
     ];
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(at.join("etc"))?;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create("/etc")?;
     for (path, content) in contents {
-        let path = &below(at, Path::new(path));
         // A profile may show the machine's own.
         match fs::File::options().write(true).create_new(true).mode(0o644).open(path) {
             Ok(_) => {

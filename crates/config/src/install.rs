@@ -208,9 +208,9 @@ impl Reading {
         let taken = value.or(next.map(String::as_str)).ok_or_else(|| format!("`{option}` has no value"))?;
         let name = name(self.with, taken)?;
         if *main {
-            self.names.push(name)
+            self.names.push(name);
         } else {
-            self.more.push(name)
+            self.more.push(name);
         }
         Ok(if value.is_some() { Word::Alone } else { Word::WithValue })
     }

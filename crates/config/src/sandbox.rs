@@ -244,43 +244,10 @@ pub(crate) fn sandbox(
     let directory = &std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| resolve(directory, path)).collect::<Vec<_>>();
     check_paths(&table.fs, place, problems);
-    let mut protected = Vec::new();
-    for (index, name) in table.fs.deny.iter().enumerate() {
-        match relative(name) {
-            Some(name) => protected.push(name),
-            None => {
-                problems
-                    .error(place(&["fs", "deny", &index.to_string()]), format!("`{name}` is no name below a directory"))
-                    .help("such as \".git/config\", or \".vscode/\" for a directory");
-            }
-        }
-    }
-    let mut require = Vec::new();
-    for (index, text) in table.require.iter().enumerate() {
-        match required(text) {
-            Some(one) => require.push(one),
-            None => {
-                problems
-                    .error(place(&["require", &index.to_string()]), format!("`{text}` is nothing that can be required"))
-                    .help("landlock>=N, memory_limit, pids_limit, cpu_limit, userns, netns, seccomp or own_kernel");
-            }
-        }
-    }
+    let (protected, require) =
+        (protected(&table.fs.deny, place, problems), requirements(&table.require, place, problems));
+    check_limits(table, place, problems);
     let limits = &table.limits;
-    let least = [("memory", limits.memory.0, LEAST_MEMORY), ("pids", limits.pids, 1), ("nofile", limits.nofile, 16)];
-    for (key, value, least) in least {
-        if value < least {
-            problems.error(place(&["limits", key]), format!("`{key}` is less than {least}, with which nothing starts"));
-        }
-    }
-    for (keys, size) in [(["limits", "fsize"], limits.fsize), (["fs", "tmp"], table.fs.tmp)] {
-        if size.0 == 0 {
-            problems.error(place(&keys), format!("`{}` is nothing at all", keys[1]));
-        }
-    }
-    if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
-        problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
-    }
     let is_written = |keys: &[&str]| tree::get(root, &[path, keys].concat()).is_some();
     let (hosts, net_limits) = net::net(&table.net, place, is_written, problems);
     let (secrets, exposed) = secrets::secrets(&table.secrets, (&hosts, &table.net.private), place, problems);
@@ -289,12 +256,7 @@ pub(crate) fn sandbox(
             problems.warn(place(&["net", "allow", &index.to_string()]), text).help(help);
         }
     }
-    for (variable, value) in &table.variables {
-        if variable.is_empty() || variable.contains(['=', '\0']) || value.contains('\0') {
-            let place = tree::key_place(root, &[path, &["variables", variable]].concat());
-            problems.error(place, format!("`{variable}` cannot be an environment variable of that value"));
-        }
-    }
+    check_variables(&table.variables, root, path, problems);
     let install = table.install.as_ref().map(|install| {
         let place = |keys: &[&str]| place(&[&["install"], keys].concat());
         install::install(install, command, place, problems)
@@ -331,6 +293,65 @@ pub(crate) fn sandbox(
         fsize: limits.fsize.0,
         allow: table.allow.clone(),
         require,
+    }
+}
+
+/// Names that stay as they are, and whether each is a directory.
+fn protected(names: &[String], place: impl Fn(&[&str]) -> Place, problems: &mut Problems) -> Vec<(PathBuf, bool)> {
+    let mut protected = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        match relative(name) {
+            Some(name) => protected.push(name),
+            None => {
+                problems
+                    .error(place(&["fs", "deny", &index.to_string()]), format!("`{name}` is no name below a directory"))
+                    .help("such as \".git/config\", or \".vscode/\" for a directory");
+            }
+        }
+    }
+    protected
+}
+
+fn requirements(texts: &[String], place: impl Fn(&[&str]) -> Place, problems: &mut Problems) -> Vec<Required> {
+    let mut require = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match required(text) {
+            Some(one) => require.push(one),
+            None => {
+                problems
+                    .error(place(&["require", &index.to_string()]), format!("`{text}` is nothing that can be required"))
+                    .help("landlock>=N, memory_limit, pids_limit, cpu_limit, userns, netns, seccomp or own_kernel");
+            }
+        }
+    }
+    require
+}
+
+/// Refuses what no program could live with.
+fn check_limits(table: &SandboxTable, place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
+    let limits = &table.limits;
+    let least = [("memory", limits.memory.0, LEAST_MEMORY), ("pids", limits.pids, 1), ("nofile", limits.nofile, 16)];
+    for (key, value, least) in least {
+        if value < least {
+            problems.error(place(&["limits", key]), format!("`{key}` is less than {least}, with which nothing starts"));
+        }
+    }
+    for (keys, size) in [(["limits", "fsize"], limits.fsize), (["fs", "tmp"], table.fs.tmp)] {
+        if size.0 == 0 {
+            problems.error(place(&keys), format!("`{}` is nothing at all", keys[1]));
+        }
+    }
+    if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
+        problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
+    }
+}
+
+fn check_variables(variables: &BTreeMap<String, String>, root: &Node<'_>, path: &[&str], problems: &mut Problems) {
+    for (variable, value) in variables {
+        if variable.is_empty() || variable.contains(['=', '\0']) || value.contains('\0') {
+            let place = tree::key_place(root, &[path, &["variables", variable]].concat());
+            problems.error(place, format!("`{variable}` cannot be an environment variable of that value"));
+        }
     }
 }
 

@@ -228,7 +228,7 @@ impl Check<'_> {
             restart: table.restart,
             sandbox: table.sandbox.as_ref().map(|sandbox| {
                 let place = (self.root, &*self.environment.directory);
-                let command = arguments.zip(program).map(|(rest, first)| [&[first.clone()], rest].concat());
+                let command = arguments.zip(program).map(|(rest, first)| [std::slice::from_ref(first), rest].concat());
                 let of = (&["server", self.name, "sandbox"][..], command.as_deref());
                 let sandbox = sandbox::sandbox(sandbox, place, of, problems);
                 let place = |keys: &[&str]| tree::key_place(self.root, &[&["server", self.name], keys].concat());

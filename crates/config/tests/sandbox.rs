@@ -3,8 +3,8 @@
 #![cfg(feature = "tls")]
 
 use bartizan_config::{Config, Environment, NetLimits, Sandbox, Severity, Upstream};
-use bartizan_egress::host::Target;
 use bartizan_guard::Timestamp;
+use bartizan_reach::host::Target;
 
 const VALUE: &str = "hush-hush-0123456789";
 
@@ -83,7 +83,7 @@ fn requests_are_allowed_as_the_tables_say() {
 fn limits_are_those_of_the_table() {
     let (held, _) = sandbox("net.allow = ['a.example:443']");
     assert_eq!(held.net_limits, NetLimits::default());
-    assert_eq!(*held.policy().unwrap().limits(), bartizan_egress::Limits::default());
+    assert_eq!(*held.policy().unwrap().limits(), bartizan_reach::Limits::default());
     let (held, _) = sandbox(
         "net.allow = ['a.example:443']\nnet.limits = { connections = 2, connections_per_minute = 3, sent = '4KiB', received = 5, sent_in_all = '6kB', received_in_all = '7MiB' }",
     );

@@ -219,7 +219,7 @@ impl Egress {
 
     /// Puts other secrets in force, at once: each takes the place of the one of its name, for the placeholder that the server holds, and
     /// those that are not among them any more are withdrawn. One of a new name has no placeholder in a server that runs.
-    pub fn replace_secrets(&self, secrets: Vec<Secret>) {
+    pub fn replace_secrets(&self, secrets: &[Secret]) {
         let mut held = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(held.replaced_by(secrets));
     }

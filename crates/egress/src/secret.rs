@@ -130,7 +130,7 @@ impl Secrets {
 
     /// These instead, for a server that holds the placeholders of those before: a secret of the same name has the same one, and what is
     /// not among these any more is withdrawn.
-    pub(crate) fn replaced_by(&self, now: Vec<Secret>) -> Secrets {
+    pub(crate) fn replaced_by(&self, now: &[Secret]) -> Secrets {
         let held = |before: &Secret| match now.iter().find(|now| now.name == before.name) {
             Some(now) => now.clone().in_place_of(before),
             None => before.withdrawn(),

@@ -181,12 +181,12 @@ async fn another_value_stands_in_the_next_request_of_an_open_connection() {
     stream.write_all(one("").as_bytes()).await.unwrap();
     world.log.wait(What::Request, 1).await;
     let value = Zeroizing::new("rotated-value".to_owned());
-    world.egress.replace_secrets(vec![Secret::new("token", "api.example", header::AUTHORIZATION, value).unwrap()]);
+    world.egress.replace_secrets(&[Secret::new("token", "api.example", header::AUTHORIZATION, value).unwrap()]);
     let said = common::ask(stream, &one("connection: close\r\n")).await;
     assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 2, "{said}");
     let asked = host.asked().concat();
     assert!(asked.contains(VALUE) && asked.contains("rotated-value") && !asked.contains(&held), "{asked}");
-    world.egress.replace_secrets(Vec::new());
+    world.egress.replace_secrets(&[]);
     let stream = world.tls(&target, "api.example", world.trust()).await;
     assert!(stream.is_err(), "TLS to it is not ended any more, and what it shows is its own certificate");
 }

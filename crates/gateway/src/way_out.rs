@@ -223,7 +223,7 @@ impl WayOut {
                 tracing::error!(server = %self.server, %error, "what runs of it has no secrets any more");
                 Vec::new()
             });
-            open.egress.replace_secrets(secrets);
+            open.egress.replace_secrets(&secrets);
         }
         if state.open.values().any(lacks) {
             tracing::warn!(

@@ -105,15 +105,15 @@ fn a_secret_is_replaced_under_its_placeholder_and_withdrawn_with_its_name() {
         (vec![new("other", "a.example")], "a.example", &*held, 1),
         (Vec::new(), "a.example", &*held, 1),
     ] {
-        let secrets = Secrets(vec![before.clone()]).replaced_by(now);
+        let secrets = Secrets(vec![before.clone()]).replaced_by(&now);
         let mut map = headers(&[("authorization", held.clone())]);
         let used = secrets.apply(Some(&Host::parse(host).unwrap()), &mut map, &"/".parse().unwrap()).unwrap();
         assert_eq!((map["authorization"].to_str().unwrap(), used.kept.len()), (expected, kept));
         assert_eq!(secrets.0.len(), 1, "one of a new name has no placeholder there");
     }
     // What was withdrawn can come back.
-    let gone = Secrets(vec![before]).replaced_by(Vec::new());
-    assert_eq!(gone.replaced_by(vec![new("github", "a.example")]).0[0].placeholder(), held);
+    let gone = Secrets(vec![before]).replaced_by(&[]);
+    assert_eq!(gone.replaced_by(&[new("github", "a.example")]).0[0].placeholder(), held);
 }
 
 #[test]

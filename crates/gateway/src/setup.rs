@@ -2,6 +2,7 @@
 
 pub(crate) mod confine;
 pub mod install;
+mod laid;
 mod tried;
 
 use std::collections::BTreeMap;
@@ -197,12 +198,13 @@ fn lock_option(lock: &Path) -> String {
 /// If a header cannot be sent or the system's certificates cannot be read.
 pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<Servers, SetupError> {
     let free = unconfined(config, gateway)?;
+    let writable = confine::writable_of(config, workspace);
     let mut servers = Servers::new();
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
         let transport = match &held.upstream {
             Place::Command(command) => {
-                let mut launch = launch(command, workspace);
+                let mut launch = launch(command, workspace, &writable);
                 if let Some(path) = confine::exposed(&launch, config) {
                     return Err(SetupError::Exposed { server: name.to_string(), path });
                 }
@@ -331,7 +333,7 @@ fn not_the_approved(name: &str, option: &str, (before, now): (&str, &str)) -> St
     )
 }
 
-pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
+pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path, writable: &[PathBuf]) -> Launch {
     let mut launch = Launch::new(&command.program);
     let here = workspace.to_string_lossy();
     launch.args = command.arguments.iter().map(|argument| argument.replace("${workspace}", &here).into()).collect();
@@ -349,7 +351,7 @@ pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path) -> La
         for (name, value) in &sandbox.exposed {
             launch.env.set(name, value.expose());
         }
-        confine::confine(&mut launch, sandbox, workspace);
+        confine::confine(&mut launch, sandbox, workspace, writable);
     }
     launch
 }

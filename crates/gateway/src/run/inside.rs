@@ -42,7 +42,7 @@ impl Inside {
                 "`{name}` runs as you, unconfined; write a table [server.{name}.sandbox]"
             )));
         };
-        let launch = setup::launch(command, workspace);
+        let launch = setup::launch(command, workspace, &setup::confine::writable_of(config, workspace));
         Self::new(config, paths, name.to_owned(), sandbox, launch)
     }
 
@@ -55,7 +55,8 @@ impl Inside {
         let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
         let mut launch = wrapped::launch(wrap)?;
         launch.cwd = None;
-        setup::confine::confine(&mut launch, &sandbox, &wrap.directory);
+        let writable = setup::confine::writable_of(config, &wrap.directory);
+        setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
         Self::new(config, paths, wrap.server_name(), sandbox, launch)
     }
 

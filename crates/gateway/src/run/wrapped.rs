@@ -174,8 +174,10 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Progra
     for (name, value) in &sandbox.exposed {
         launch.env.set(name, value.expose());
     }
-    setup::confine::confine(&mut launch, &sandbox, &wrap.directory);
     let config = gateway.config.borrow().clone();
+    let writable =
+        config.as_ref().map(|config| setup::confine::writable_of(config, &wrap.directory)).unwrap_or_default();
+    setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
     if let Some(path) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
         return Err(SetupError::Exposed { server: name, path }.into());
     }

@@ -9,10 +9,12 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Allowed, Arguments, Config, Installer, Required, Sandbox, SandboxLevel};
+use bartizan_config::{Allowed, Arguments, Command, Config, Installer, Required, Sandbox, SandboxLevel, Upstream};
 use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
 };
+
+use super::laid;
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
 const SYSTEM: &[&str] = &[
@@ -55,12 +57,13 @@ const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
 const HOME: &str = "/home/sandbox";
 
 /// Confines what `launch` starts, unless the configuration says that it is not to be.
-pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) {
+///
+/// `others` are directories that servers may write to: no link in one of these, or where this program may write, is followed.
+pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[PathBuf]) {
     if sandbox.level == SandboxLevel::None {
         return;
     }
     let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
-    let mut writable = here(&sandbox.writable);
     let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     read_only.extend(here(&sandbox.read_only));
     let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
@@ -68,9 +71,25 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     if launch.cwd.is_none() && named.relative {
         launch.cwd = Some(workspace.to_owned());
     }
-    read_only.extend(named.read_only);
-    for path in named.writable {
-        if !writable.iter().any(|writable| path.starts_with(writable)) {
+    let explicit = here(&sandbox.writable);
+    let own: Vec<PathBuf> = explicit.iter().chain(&named.writable).map(|path| real(path)).collect();
+    let changes: Vec<PathBuf> = own.iter().chain(others).cloned().collect();
+    let is_followed = |path: &PathBuf| match laid::laid(path, &changes) {
+        None => true,
+        Some(link) => {
+            tracing::warn!(
+                ?path,
+                ?link,
+                "a link where a confined server may write is not followed: what it leads to is not shown"
+            );
+            false
+        }
+    };
+    // What is named there and is a link now cannot be mounted, so nothing starts.
+    let (mut writable, refused): (Vec<_>, Vec<_>) = explicit.into_iter().partition(is_followed);
+    read_only.extend(named.read_only.into_iter().filter(is_followed).map(|path| real(&path)));
+    for path in named.writable.into_iter().filter(is_followed).map(|path| real(&path)) {
+        if !writable.iter().any(|writable| real(writable) == path) {
             writable.push(path);
         }
     }
@@ -80,13 +99,11 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
         }
     }
     // A program that can be changed by itself would choose what is seen with it.
-    let changeable = |path: &PathBuf| {
-        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        writable.iter().any(|writable| real.starts_with(writable) || path.starts_with(writable))
-    };
-    let program = program(launch, &start);
-    if !program.iter().any(changeable) {
-        read_only.extend(program);
+    let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
+    for files in [program(launch, &start), script(launch, &start)] {
+        if !files.iter().any(changeable) {
+            read_only.extend(files);
+        }
     }
     if sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv) {
         read_only.extend(python(launch, &start));
@@ -95,7 +112,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
         read_only.extend(NAMES.iter().map(PathBuf::from));
     }
     read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
-    read_only.retain(|path| path.is_absolute());
+    read_only.retain(|path| path.is_absolute() && is_followed(path));
     for name in ELSEWHERE {
         launch.env.remove(name);
     }
@@ -108,46 +125,87 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     }
     // What lies in a directory that may be written to is the user's, their home directory included.
     let home = Some(home).filter(|home| !writable.iter().any(|path| home.starts_with(path)));
-    let protected =
-        sandbox.protected.iter().map(|(name, directory)| Protected { name: name.clone(), directory: *directory });
     let confinement = Confinement {
         read_only,
         writable,
-        protected: protected.collect(),
+        protected: protected(sandbox),
         hidden: here(&sandbox.hidden),
         links: Vec::new(),
         home,
         scratch: sandbox.scratch,
         // Where hosts are named, a way to them is added.
         network: if sandbox.host_network { Network::Host } else { Network::None },
-        limits: Limits {
-            memory: Some(sandbox.memory),
-            pids: Some(sandbox.pids),
-            cpu: sandbox.cpu,
-            nofile: Some(sandbox.nofile),
-            fsize: Some(sandbox.fsize),
-        },
-        exceptions: Exceptions {
-            unix_sockets: sandbox.allow.contains(&Allowed::UnixSockets),
-            netlink_route: sandbox.allow.contains(&Allowed::NetlinkRoute),
-            namespaces: sandbox.allow.contains(&Allowed::Namespaces),
-        },
+        limits: limits(sandbox),
+        exceptions: exceptions(sandbox),
         runtime: runtime(sandbox),
         require: sandbox.require.iter().filter_map(guarantee).collect(),
     };
     // Before anything runs that could lay links.
-    launch.confinement = Some(confinement.resolved());
+    let mut confinement = confinement.resolved();
+    confinement.writable.extend(refused);
+    launch.confinement = Some(confinement);
+}
+
+fn protected(sandbox: &Sandbox) -> Vec<Protected> {
+    let names = sandbox.protected.iter();
+    names.map(|(name, directory)| Protected { name: name.clone(), directory: *directory }).collect()
+}
+
+fn limits(sandbox: &Sandbox) -> Limits {
+    Limits {
+        memory: Some(sandbox.memory),
+        pids: Some(sandbox.pids),
+        cpu: sandbox.cpu,
+        nofile: Some(sandbox.nofile),
+        fsize: Some(sandbox.fsize),
+    }
+}
+
+fn exceptions(sandbox: &Sandbox) -> Exceptions {
+    Exceptions {
+        unix_sockets: sandbox.allow.contains(&Allowed::UnixSockets),
+        netlink_route: sandbox.allow.contains(&Allowed::NetlinkRoute),
+        namespaces: sandbox.allow.contains(&Allowed::Namespaces),
+    }
+}
+
+/// The directories that servers of a configuration may write to.
+pub(crate) fn writable_of(config: &Config, workspace: &Path) -> Vec<PathBuf> {
+    let of = |command: &Command| {
+        let Some(sandbox) = &command.sandbox else { return Vec::new() };
+        let mut launch = Launch::new(&command.program);
+        let here = workspace.to_string_lossy();
+        launch.args = command.arguments.iter().map(|word| word.replace("${workspace}", &here).into()).collect();
+        let start = command.cwd.clone().unwrap_or_else(|| workspace.to_owned());
+        let explicit = sandbox.writable.iter().map(|path| in_workspace(path, workspace));
+        explicit.chain(named(&launch, sandbox.arguments, &start).writable).map(|path| real(&path)).collect()
+    };
+    let commands = config.servers.values().filter_map(|server| match &server.upstream {
+        Upstream::Command(command) => Some(command),
+        Upstream::Http(_) => None,
+    });
+    commands.flat_map(of).collect()
+}
+
+/// Where a path leads now; what is missing stays as it is named.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Something of Bartizan's own that a program could change: then it could take off its own sandbox.
 pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
     let confinement = launch.confinement.as_ref()?;
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
-    let packages = super::install::place();
-    let own =
-        files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path)).chain(packages.as_deref());
+    let text = |name: &str| std::env::var(name).ok();
+    // The program itself, all that it keeps, and the file that it reads where none is named.
+    let usual = [
+        std::env::current_exe().ok(),
+        bartizan_config::bartizan_home(text),
+        bartizan_config::user_config_place(|name| std::env::var_os(name)),
+    ];
+    let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
+    let own = own.chain(usual.iter().flatten().map(PathBuf::as_path));
     // Also where it is found, if that is a link: whoever can replace that needs not change the file.
     let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
     own.flat_map(|path| [Some(real(path)), found(path)])
@@ -219,11 +277,11 @@ fn named(launch: &Launch, arguments: Arguments, start: &Path) -> Named {
             }
             _ => None,
         };
-        let Some(directory) = directory.and_then(|directory| std::fs::canonicalize(directory).ok()) else { continue };
+        let Some(directory) = directory else { continue };
         named.relative |= path.is_relative();
         match arguments {
             // All of the machine is not a directory among others.
-            Arguments::Ro if directory == Path::new("/") => {}
+            Arguments::Ro if real(&directory) == Path::new("/") => {}
             Arguments::Ro => named.read_only.push(directory),
             _ if named.writable.contains(&directory) => {}
             _ => named.writable.push(directory),
@@ -262,14 +320,20 @@ fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
             paths.push(file);
         }
     }
-    // What an interpreter is to run is named by whoever wrote the command.
+    paths
+}
+
+/// What an interpreter is to run, which is named by whoever wrote the command.
+fn script(launch: &Launch, start: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
     let script =
         launch.args.iter().map(PathBuf::from).find(|word| !word.as_os_str().as_encoded_bytes().starts_with(b"-"));
-    if let Some(real) =
-        script.and_then(|script| std::fs::canonicalize(start.join(script)).ok()).filter(|script| script.is_file())
-    {
-        paths.extend(packages(&real));
-        paths.push(real);
+    let named = script.map(|script| start.join(script));
+    let found = named.as_deref().and_then(|named| std::fs::canonicalize(named).ok()).filter(|file| file.is_file());
+    if let Some((named, found)) = named.zip(found) {
+        paths.extend(packages(&found));
+        // Also as it is named: a link in the way may be the program's own.
+        paths.extend([found, named]);
     }
     paths
 }
@@ -354,7 +418,12 @@ mod tests {
     fn a_level_has_its_runtime_and_never_a_lower_one() {
         let check = |level, named: Option<&str>, expected: Level, program: &str| {
             let mut launch = Launch::new("true");
-            confine(&mut launch, &Sandbox { level, runtime: named.map(Into::into), ..sandbox() }, Path::new("/work"));
+            confine(
+                &mut launch,
+                &Sandbox { level, runtime: named.map(Into::into), ..sandbox() },
+                Path::new("/work"),
+                &[],
+            );
             assert_eq!(launch.level(), expected, "{level:?} {named:?}");
             let runtime = launch.confinement.and_then(|confinement| confinement.runtime);
             assert_eq!(runtime.map_or(PathBuf::new(), |runtime| runtime.program), PathBuf::from(program));
@@ -366,6 +435,65 @@ mod tests {
         check(SandboxLevel::Container, Some("/opt/other"), Level::Container, "/opt/other");
         check(SandboxLevel::Vm, None, Level::Vm, "runsc");
         check(SandboxLevel::Vm, Some("/opt/runc"), Level::Vm, "/opt/runc");
+    }
+
+    /// What a server leaves where it may write decides nothing when it, or another one, starts again.
+    #[test]
+    fn links_that_a_server_may_have_laid_are_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(root.path()).unwrap();
+        let place = |name: &str| root.join(name);
+        for directory in ["ws/sub", "ws/other", "secret/node_modules/x"] {
+            std::fs::create_dir_all(place(directory)).unwrap();
+        }
+        std::fs::write(place("secret/id"), "key").unwrap();
+        std::fs::write(place("ws/plain.db"), "").unwrap();
+        let lay = |name: &str, target: &str| std::os::unix::fs::symlink(place(target), place(name)).unwrap();
+        lay("ws/planted", "secret");
+        lay("ws/data.db", "secret/id");
+        lay("mine", "ws/sub");
+        let sees = |arguments, args: &[&str], own: &[&str], others: &[&str]| {
+            let paths = |names: &[&str]| names.iter().map(|name| place(name)).collect::<Vec<_>>();
+            let sandbox =
+                Sandbox { arguments, read_only: Vec::new(), writable: paths(own), hidden: Vec::new(), ..sandbox() };
+            let mut launch = Launch::new("/usr/bin/true");
+            launch.env = Environment::empty();
+            launch.args = args.iter().map(|name| place(name).into()).collect();
+            confine(&mut launch, &sandbox, &place("ws"), &paths(others));
+            let confinement = launch.confinement.unwrap();
+            let all = confinement.read_only.iter().chain(&confinement.writable);
+            let secret = all.clone().any(|path| path.starts_with(place("secret")));
+            (secret, all.filter(|path| path.starts_with(&root)).cloned().collect::<Vec<_>>())
+        };
+        use Arguments::{Databases, Ro, Rw, Unseen};
+        // Arguments, what else may be written to, by this server and by others.
+        for (arguments, args, own, others) in [
+            (Rw, &["ws", "ws/planted"][..], &[][..], &[][..]),
+            (Rw, &["ws/planted"], &["ws"], &[]),
+            (Rw, &["ws/planted"], &[], &["ws"]),
+            (Ro, &["ws/planted"], &["ws"], &[]),
+            (Databases, &["ws/data.db"], &[], &[]),
+            (Databases, &["ws/planted/x.db"], &["ws"], &[]),
+            (Unseen, &["ws/data.db"], &["ws"], &[]),
+            (Unseen, &["ws/data.db"], &[], &["ws"]),
+        ] {
+            let (secret, seen) = sees(arguments, args, own, others);
+            assert!(!secret, "{arguments:?} {args:?} {own:?} {others:?}: {seen:?}");
+        }
+        // What the table itself names is not mounted by way of such a link, and nothing starts.
+        assert_eq!(sees(Unseen, &[], &["ws/planted"], &["ws"]), (false, vec![place("ws/planted")]));
+        // The user's own links are followed, and so is whatever no server may change.
+        for (arguments, args, own, others, expected) in [
+            (Rw, &["mine"][..], &[][..], &[][..], "ws/sub"),
+            (Rw, &["ws/sub"], &[], &[], "ws/sub"),
+            (Rw, &["ws/planted"], &[], &["ws/sub"], "secret"),
+            (Databases, &["ws/plain.db"], &[], &[], "ws"),
+            (Unseen, &["ws/data.db"], &[], &[], "secret/id"),
+            (Unseen, &[], &["mine"], &[], "ws/sub"),
+        ] {
+            let (_, seen) = sees(arguments, args, own, others);
+            assert!(seen.contains(&place(expected)), "{arguments:?} {args:?}: {seen:?}");
+        }
     }
 
     #[test]
@@ -387,7 +515,7 @@ mod tests {
             let mut launch = Launch::new(program);
             launch.env = Environment::empty();
             launch.env.set("PATH", &path).set("HOME", place("home")).set("TMPDIR", "/x").set("SSL_CERT_FILE", "/c.pem");
-            confine(&mut launch, &sandbox(), &place("home/work"));
+            confine(&mut launch, &sandbox(), &place("home/work"), &[]);
             launch
         };
         let launch = confined("npx");
@@ -411,7 +539,7 @@ mod tests {
         launch.env = Environment::empty();
         launch.env.set("PATH", &path);
         launch.args = vec!["--flag".into(), script.clone().into(), place("home/.local/bin/tool").into()];
-        confine(&mut launch, &sandbox(), &place("home/work"));
+        confine(&mut launch, &sandbox(), &place("home/work"), &[]);
         let seen = launch.confinement.unwrap().read_only;
         assert!(seen.contains(&script) && seen.contains(&place("home/app/node_modules")));
         assert!(!seen.contains(&place("home/.local/bin/tool")) && !seen.contains(&place("home/app")));
@@ -420,7 +548,7 @@ mod tests {
         launch.env = Environment::empty();
         launch.env.set("PATH", &path);
         let changed = Sandbox { writable: vec![place("home/.local")], ..sandbox() };
-        confine(&mut launch, &changed, &place("home/work"));
+        confine(&mut launch, &changed, &place("home/work"), &[]);
         assert!(!launch.confinement.unwrap().read_only.iter().any(|path| path.starts_with(place("home/node"))));
         // What lies beside a program in the user's own directories stays unseen.
         let confinement = confined("tool").confinement.unwrap();

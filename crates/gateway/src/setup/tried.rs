@@ -20,9 +20,10 @@ pub struct Tried {
 /// Tries the start of each local server of the configuration; servers that are reached by a URL are left out.
 pub async fn try_out(config: &Config, workspace: &Path) -> Vec<(String, Tried)> {
     let mut all = Vec::new();
+    let writable = confine::writable_of(config, workspace);
     for (name, held) in &config.servers {
         let Place::Command(command) = &held.upstream else { continue };
-        let mut launch = launch(command, workspace);
+        let mut launch = launch(command, workspace, &writable);
         let refused = match confine::exposed(&launch, config) {
             Some(path) => Some(SetupError::Exposed { server: name.clone(), path }.to_string()),
             None => match way_out::try_open(name, command.sandbox.as_deref(), &mut launch) {

@@ -71,7 +71,7 @@ pub(super) fn sweep(directory: &Path, now: u64) {
     old.sort_unstable();
     old.pop();
     for number in old {
-        std::fs::remove_dir_all(directory.join(number.to_string())).ok();
+        super::tree::remove(&directory.join(number.to_string())).ok();
     }
 }
 

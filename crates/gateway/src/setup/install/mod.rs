@@ -103,6 +103,7 @@ impl Job {
     pub(crate) async fn prepare(&self, launch: Launch) -> Result<Launch, String> {
         let (held, _lock) = self.installed(false).await?;
         let (tree, most) = (held.tree(&self.directory), self.install.size);
+        tree::check(&tree)?;
         let found = tokio::task::spawn_blocking(move || tree::digest(&tree, most)).await;
         let found = found.map_err(|error| error.to_string())?;
         let changed = match found {
@@ -184,8 +185,9 @@ impl Job {
                 Ok(held)
             }
             Err(why) => {
-                std::fs::remove_dir_all(&place).ok();
-                Err(format!("{} cannot be installed: {why}", self.packages.names.join(" ")))
+                let left = tree::remove(&place).err().map(|error| format!("; {} is left: {error}", place.display()));
+                let left = left.unwrap_or_default();
+                Err(format!("{} cannot be installed: {why}{left}", self.packages.names.join(" ")))
             }
         }
     }
@@ -193,6 +195,7 @@ impl Job {
     async fn install_into(&self, place: &Path, generation: u64) -> Result<Held, String> {
         phase::run(self, place).await?;
         let (tree, most) = (place.join(held::TREE), self.install.size);
+        tree::check(&tree)?;
         let program = self.program(&tree)?;
         let version = match self.install.with {
             Installer::Npm => tree::npm_version(&tree, &self.packages),

@@ -27,7 +27,7 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
         Installer::Uv => uv(job, place),
     };
     let sandbox = sandbox(job, place);
-    confine::confine(&mut launch, &sandbox, place);
+    confine::confine(&mut launch, &sandbox, place, &[]);
     launch.cwd = Some(place.join(TREE));
     let way_out = way_out::open(&job.server, Some(&sandbox), &mut launch, &job.recorder);
     let _way_out = way_out.map_err(|error| error.to_string())?;
@@ -45,7 +45,7 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     let said = words.map(|words| words.lines()).unwrap_or_default();
     let said = said.get(said.len().saturating_sub(WORDS)..).unwrap_or_default().join("\n");
     match ended {
-        Ok(status) if status.success() => std::fs::remove_dir_all(place.join(CACHE)).map_err(|error| error.to_string()),
+        Ok(status) if status.success() => super::tree::remove(&place.join(CACHE)).map_err(|error| error.to_string()),
         Ok(status) => Err(format!("{} {status}{}{said}", installer(job), if said.is_empty() { "" } else { ":\n" })),
         Err(_) => {
             child.shutdown().await;
@@ -69,7 +69,8 @@ fn sandbox(job: &Job, place: &Path) -> Sandbox {
         variables: std::collections::BTreeMap::new(),
         install: Some(job.install.clone()),
         read_only: Vec::new(),
-        writable: vec![place.to_owned()],
+        // Neither can be put elsewhere.
+        writable: [TREE, CACHE].map(|name| place.join(name)).into(),
         protected: Vec::new(),
         hidden: Vec::new(),
         scratch: 512 << 20,

@@ -27,6 +27,33 @@ pub(super) struct Found {
     pub(super) files: u64,
 }
 
+/// Refuses what is no directory itself: a package may have put a link in its place.
+pub(super) fn check(root: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(root) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is no directory any more", root.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", root.display())),
+    }
+}
+
+/// Removes all of it, also directories that whoever made them has closed.
+pub(super) fn remove(root: &Path) -> io::Result<()> {
+    let mut open = vec![root.to_owned()];
+    while let Some(directory) = open.pop() {
+        if !fs::symlink_metadata(&directory)?.is_dir() {
+            continue;
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(root)
+}
+
 /// Looks at all of a directory, of at most so many bytes.
 pub(super) fn digest(root: &Path, most: u64) -> io::Result<Found> {
     let mut found = Found { digest: String::new(), bytes: 0, files: 0 };
@@ -149,6 +176,23 @@ pub(super) fn npm_program(tree: &Path, packages: &Packages) -> Result<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_closed_is_removed_and_a_link_in_its_place_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (tree, other) = (root.path().join("tree"), root.path().join("other"));
+        fs::create_dir_all(tree.join("closed/inner")).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("kept"), "").unwrap();
+        std::os::unix::fs::symlink(&other, tree.join("closed/link")).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(check(&tree), Ok(()));
+        remove(&tree).unwrap();
+        assert!(!tree.exists() && other.join("kept").exists());
+        std::os::unix::fs::symlink(&other, &tree).unwrap();
+        assert!(check(&tree).unwrap_err().contains("no directory"));
+        assert!(remove(&tree).is_err() && other.join("kept").exists());
+    }
 
     #[test]
     fn every_change_changes_the_digest() {

@@ -91,7 +91,8 @@ impl Arguments {
             client: std::os::unix::process::parent_id(),
         };
         common::check_name(&wrap.server_name())?;
-        wrap.confined().map_err(|why| Failure::usage(format!("the server cannot be confined so: {why}")))?;
+        let confined = wrap.confined();
+        let confined = confined.map_err(|why| Failure::usage(format!("the server cannot be confined so: {why}")))?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
         let name = wrap.server_name();
@@ -103,7 +104,12 @@ impl Arguments {
         } else {
             say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
         }
-        let withheld = withheld(std::env::vars_os().map(|(name, _)| name), &env);
+        // For these it has a placeholder.
+        let bound = |name: &OsString| {
+            confined.iter().flat_map(|sandbox| &sandbox.secrets).any(|secret| name == secret.name.as_str())
+        };
+        let variables = std::env::vars_os().map(|(name, _)| name).filter(|name| !bound(name));
+        let withheld = withheld(variables, &env);
         if !withheld.is_empty() {
             say(&format!(
                 "bartizan: {name} does not see {}; --pass-env NAME hands a variable on",

@@ -138,7 +138,7 @@ pub(crate) fn content(file: &Path) -> Option<Vec<u8>> {
     if file.is_file() { std::fs::read(file).ok() } else { None }
 }
 
-/// Reloads the file as [`watch`] does, as soon as there is a directory for it.
+/// Reloads the file as [`watch`] does, as soon as there is a directory for it, and at once if it is not what it was.
 pub(crate) async fn watch_later(reloads: Arc<Reloads>) {
     while !directory_of(&reloads.file).is_dir() {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -103,6 +103,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 /// # Errors
 /// As [`start`]; and if one is named that the configuration confines or does not have.
 pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String>) -> Result<Running, ServeError> {
+    // Before anything says that it is served: whoever reads that may well change it at once.
+    let file = file.map(|file| (file.clone(), reload::content(&file)));
     let gateway = setup::gateway(config)?;
     setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
@@ -134,7 +136,7 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
         "isolation": least.to_string(), "mode": config.settings.mode.as_str(),
-        "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
+        "config": file.as_ref().map(|(file, _)| place_of(file)), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
     if gateway.recorder.is_new() {
@@ -177,9 +179,8 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
         let database = Arc::clone(&gateway.database);
         let place =
             Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace, database };
-        let held = reload::content(&file);
-        let reloads = Reloads::new((file, held), place, Arc::clone(&gateway), config.clone());
-        tasks.push(tokio::spawn(reload::watch(reloads)));
+        let reloads = Reloads::new(file, place, Arc::clone(&gateway), config.clone());
+        tasks.push(tokio::spawn(reload::watch_later(reloads)));
     }
     let control = control::serve(&gateway);
     Ok(Running { control, address, admin: admin_address, certificates, gateway, front, stop, tasks })

@@ -101,7 +101,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
     // A program that can be changed by itself would choose what is seen with it.
     let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
     for files in [program(launch, &start), script(launch, &start)] {
-        if !files.iter().any(changeable) {
+        if !files.iter().any(changeable) && files.iter().all(is_followed) {
             read_only.extend(files);
         }
     }

@@ -90,7 +90,7 @@ async fn a_trial_fails_as_a_start_does_and_runs_nothing() {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         path
     };
-    let lost = script("lost", "#!/nowhere/interpreter\n");
+    let lost = script("lost", "#!/var/tmp/bartizan-is-not-there/interpreter\n");
     let seen_nowhere = machine.outside.join("program");
     std::fs::write(&seen_nowhere, "#!/bin/sh\n").unwrap();
     let gone = PathBuf::from("/var/tmp/bartizan-is-not-there");

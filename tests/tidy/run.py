@@ -175,7 +175,7 @@ class Files(unittest.TestCase):
     def test_tests_that_try_to_escape_exist(self):
         page = (ROOT / "docs/src/escapes.md").read_text()
         present = set()
-        for folder in ("crates/sandbox/tests", "crates/egress", "crates/reach", "tests/sandbox"):
+        for folder in ("crates/sandbox/tests", "crates/egress", "crates/reach", "tests/sandbox", "tests/profiles"):
             for path in tracked(f"{folder}/*.rs") + tracked(f"{folder}/*.py"):
                 present.update(re.findall(r"\b(?:fn|def) (?:case_)?(\w+)\(", path.read_text()))
         rows = re.findall(r"(?m)^\| (\d+) \|.*\|([^|]*)\|$", page)

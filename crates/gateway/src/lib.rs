@@ -49,6 +49,7 @@ mod learn;
 mod learned;
 mod limiter;
 mod link;
+mod lookup;
 mod metrics;
 mod notices;
 pub mod opinions;

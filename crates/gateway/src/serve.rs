@@ -145,11 +145,7 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
     }
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP");
-    if !unconfined.is_empty() {
-        let servers = unconfined.join(", ");
-        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
-    }
-    in_vain.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
+    warn_of(&unconfined, &in_vain);
     capture(config, &gateway).await?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));
@@ -184,6 +180,15 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
     }
     let control = control::serve(&gateway);
     Ok(Running { control, address, admin: admin_address, certificates, gateway, front, stop, tasks })
+}
+
+/// Says which servers are not held as one might think.
+fn warn_of(unconfined: &[String], without_cpu_limit: &[String]) {
+    if !unconfined.is_empty() {
+        let servers = unconfined.join(", ");
+        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
+    }
+    without_cpu_limit.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
 }
 
 /// Begins to capture what clients ask, if that is wanted.

@@ -6,6 +6,7 @@ mod laid;
 mod tried;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -333,10 +334,15 @@ fn not_the_approved(name: &str, option: &str, (before, now): (&str, &str)) -> St
     )
 }
 
+/// The arguments of a command that is started there.
+fn arguments(command: &bartizan_config::Command, workspace: &Path) -> Vec<OsString> {
+    let here = workspace.to_string_lossy();
+    command.arguments.iter().map(|argument| argument.replace("${workspace}", &here).into()).collect()
+}
+
 pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path, writable: &[PathBuf]) -> Launch {
     let mut launch = Launch::new(&command.program);
-    let here = workspace.to_string_lossy();
-    launch.args = command.arguments.iter().map(|argument| argument.replace("${workspace}", &here).into()).collect();
+    launch.args = arguments(command, workspace);
     launch.cwd = command.cwd.clone();
     launch.env = Environment::inherited();
     for name in &command.pass_env {

@@ -6,10 +6,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{Config, PROFILES, built_in, nearest};
-use bartizan_gateway::run::{Inside, Wrap};
-use bartizan_sandbox::{Child, Environment, Signal};
+use bartizan_gateway::run::{Inside, Wrap, attend};
+use bartizan_sandbox::Environment;
 use clap::{Args, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
@@ -192,7 +191,7 @@ fn shell(whose: &Whose) -> Result<Outcome, Failure> {
         say(&format!("bartizan: in the sandbox of {}: it {}", inside.name(), printable(&inside.about())));
         std::io::stderr().flush().ok();
         let (child, _way_out) = inside.start(Some(command), stdio()?).await.map_err(Failure::ours)?;
-        let status = attend(&child).await?;
+        let status = attend(&child).await.shell_code();
         Ok::<_, Failure>(Outcome::Status(u8::try_from(status).unwrap_or(1)))
     })
 }
@@ -206,20 +205,4 @@ fn stdio() -> Result<[OwnedFd; 3], Failure> {
         own(std::io::stdout().as_fd().try_clone_to_owned())?,
         own(std::io::stderr().as_fd().try_clone_to_owned())?,
     ])
-}
-
-/// Passes on what the terminal signals, and waits for the end.
-async fn attend(child: &Child) -> Result<i32, Failure> {
-    let listen = |kind| signal(kind).map_err(Failure::ours);
-    let (mut interrupt, mut quit) = (listen(SignalKind::interrupt())?, listen(SignalKind::quit())?);
-    let (mut hangup, mut terminate) = (listen(SignalKind::hangup())?, listen(SignalKind::terminate())?);
-    loop {
-        tokio::select! {
-            status = child.wait() => return Ok(status.shell_code()),
-            _ = interrupt.recv() => child.signal(Signal::Interrupt),
-            _ = quit.recv() => child.signal(Signal::Quit),
-            _ = hangup.recv() => child.signal(Signal::Hangup),
-            _ = terminate.recv() => child.signal(Signal::Terminate),
-        }
-    }
 }

@@ -7,6 +7,8 @@ use bartizan_reach::host::Host;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
+use crate::lookup;
+
 /// How near to the gateway what is asked may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,10 +56,7 @@ impl Spot {
         let addresses = match literal(host) {
             Some(address) => vec![address],
             // What cannot be looked up reaches what everybody does, and is looked up again where it is asked.
-            None => match tokio::net::lookup_host((host, 0)).await {
-                Ok(found) => found.map(|address| address.ip()).collect(),
-                Err(_) => Vec::new(),
-            },
+            None => lookup::addresses(host).await.unwrap_or_default(),
         };
         Spot { host: host.to_owned(), addresses }
     }

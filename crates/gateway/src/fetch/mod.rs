@@ -8,10 +8,7 @@
 mod address;
 mod way;
 
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bartizan_reach::host::Host;
@@ -21,13 +18,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
 
 pub use self::address::{Reach, Spot};
 pub use self::way::Way;
 pub(crate) use self::way::origin;
+use crate::lookup::{Choice, Lookup, Refusal};
 use crate::upstream::{Over, over};
 
 /// Larger documents are none that are meant here.
@@ -161,11 +158,11 @@ impl Line {
     }
 }
 
-type Asking = Client<Over<Guarded>, Full<Bytes>>;
+type Asking = Client<Over<Lookup<Guarded>>, Full<Bytes>>;
 
 /// Connections to where `uri` is, of which so many are kept.
 fn client(uri: &Uri, way: &Way, idle: usize) -> std::io::Result<Asking> {
-    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.clone()));
+    let mut tcp = HttpConnector::new_with_resolver(Lookup(Guarded(way.clone())));
     tcp.set_connect_timeout(Some(PATIENCE));
     tcp.set_nodelay(true);
     let connector = over(tcp, uri, way.tls(uri))?;
@@ -205,7 +202,7 @@ async fn send(client: &Asking, method: Method, uri: &Uri, form: Option<Form<'_>>
     tokio::time::timeout(PATIENCE, fetched).await.unwrap_or_else(|_| Err(FetchError::TimedOut(asked.clone())))
 }
 
-/// Looks up names unless that was done, and gives away no address that may not be asked.
+/// What somebody else named, of which no address is given away that may not be asked.
 #[derive(Clone)]
 struct Guarded(Way);
 
@@ -214,30 +211,20 @@ struct Guarded(Way);
 #[error("none of its addresses may be asked")]
 struct Refused;
 
-impl tower_service::Service<Name> for Guarded {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+impl Choice for Guarded {
+    fn known(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Refusal> {
+        let Some(known) = self.0.addresses_of(name) else { return Ok(None) };
+        // What the operator named may be in a network of theirs and public at once; it is asked where it may be.
+        some(known.iter().copied().filter(|address| self.0.reach().covers(*address)).collect()).map(Some)
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        let way = self.0.clone();
-        Box::pin(async move {
-            let may: Vec<IpAddr> = match way.addresses_of(name.as_str()) {
-                // What the operator named may be in a network of theirs and public at once; it is asked where it may be.
-                Some(known) => known.iter().copied().filter(|address| way.reach().covers(*address)).collect(),
-                None => {
-                    let found = tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip());
-                    address::covered(found.collect(), way.reach())
-                }
-            };
-            let may: Vec<SocketAddr> = may.into_iter().map(|address| (address, 0).into()).collect();
-            if may.is_empty() { Err(Refused.into()) } else { Ok(may.into_iter()) }
-        })
+    fn of(&self, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refusal> {
+        some(address::covered(found, self.0.reach()))
     }
+}
+
+fn some(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refusal> {
+    if addresses.is_empty() { Err(Refused.into()) } else { Ok(addresses) }
 }
 
 fn refused(error: &hyper_util::client::legacy::Error) -> bool {

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_config::{Config, Sandbox, Upstream};
-use bartizan_sandbox::{Child, Confinement, Launch, Network};
+use bartizan_sandbox::{Child, ExitStatus, Launch, Network};
 
-use super::wrapped;
 use super::{Paths, RunError, Wrap};
+use super::{signals, wrapped};
 use crate::gateway::Gateway;
 use crate::setup::install::{Held, Job};
 use crate::setup::{self, SetupError};
@@ -135,11 +135,16 @@ impl Inside {
         let job = Job::of(&self.name, Some(&self.sandbox), &self.launch, &self.gateway.recorder);
         Ok(job.map_err(|why| SetupError::Install { server: self.name.clone(), why })?)
     }
+}
 
-    /// The confinement, for whoever shows it.
-    #[must_use]
-    pub fn confinement(&self) -> Option<&Confinement> {
-        self.launch.confinement.as_ref()
+/// Passes on what is signalled to this process, and waits for the end of what was started.
+pub async fn attend(child: &Child) -> ExitStatus {
+    let mut signals = signals::signals();
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            Some(signal) = signals.recv() => child.signal(signal),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ mod wrapping;
 pub use bridge::{bridge, is_served};
 pub use daemon::{daemon, stop};
 pub use error::RunError;
-pub use inside::Inside;
+pub use inside::{Inside, attend};
 pub use paths::{Paths, audit_directories};
 pub use wrap::Wrap;
 pub use wrapped::standalone;

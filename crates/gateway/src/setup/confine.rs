@@ -5,7 +5,7 @@
 //! of the user's own files nothing is shown that the configuration does not name, but for the program and the
 //! installation it is part of, where that can be told from a directory in which other things lie.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -63,56 +63,12 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
     if sandbox.level == SandboxLevel::None {
         return;
     }
-    let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
-    let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    read_only.extend(here(&sandbox.read_only));
-    let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
-    let named = named(launch, sandbox.arguments, &start);
-    if launch.cwd.is_none() && named.relative {
-        launch.cwd = Some(workspace.to_owned());
-    }
-    let explicit = here(&sandbox.writable);
-    let own: Vec<PathBuf> = explicit.iter().chain(&named.writable).map(|path| real(path)).collect();
-    let changes: Vec<PathBuf> = own.iter().chain(others).cloned().collect();
-    let is_followed = |path: &PathBuf| match laid::laid(path, &changes) {
-        None => true,
-        Some(link) => {
-            tracing::warn!(
-                ?path,
-                ?link,
-                "a link where a confined server may write is not followed: what it leads to is not shown"
-            );
-            false
-        }
-    };
-    // What is named there and is a link now cannot be mounted, so nothing starts.
-    let (mut writable, refused): (Vec<_>, Vec<_>) = explicit.into_iter().partition(is_followed);
-    read_only.extend(named.read_only.into_iter().filter(is_followed).map(|path| real(&path)));
-    for path in named.writable.into_iter().filter(is_followed).map(|path| real(&path)) {
-        if !writable.iter().any(|writable| real(writable) == path) {
-            writable.push(path);
-        }
-    }
     for (name, value) in &sandbox.variables {
         if launch.env.get(name).is_none() {
             launch.env.set(name, value);
         }
     }
-    // A program that can be changed by itself would choose what is seen with it.
-    let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
-    for files in [program(launch, &start), script(launch, &start)] {
-        if !files.iter().any(changeable) && files.iter().all(is_followed) {
-            read_only.extend(files);
-        }
-    }
-    if sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv) {
-        read_only.extend(python(launch, &start));
-    }
-    if sandbox.host_network {
-        read_only.extend(NAMES.iter().map(PathBuf::from));
-    }
-    read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
-    read_only.retain(|path| path.is_absolute() && is_followed(path));
+    let Files { read_only, writable, refused } = files(launch, sandbox, workspace, others);
     for name in ELSEWHERE {
         launch.env.remove(name);
     }
@@ -129,7 +85,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         read_only,
         writable,
         protected: protected(sandbox),
-        hidden: here(&sandbox.hidden),
+        hidden: sandbox.hidden.iter().map(|path| in_workspace(path, workspace)).collect(),
         links: Vec::new(),
         home,
         scratch: sandbox.scratch,
@@ -140,10 +96,58 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         runtime: runtime(sandbox),
         require: sandbox.require.iter().filter_map(guarantee).collect(),
     };
-    // Before anything runs that could lay links.
     let mut confinement = confinement.resolved();
     confinement.writable.extend(refused);
     launch.confinement = Some(confinement);
+}
+
+/// What of the machine a program sees.
+struct Files {
+    read_only: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
+    /// Named to be written to, and led elsewhere since. It cannot be mounted, so nothing starts.
+    refused: Vec<PathBuf>,
+}
+
+fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[PathBuf]) -> Files {
+    let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
+    let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
+    let named = named(&launch.args, sandbox.arguments, &start);
+    if launch.cwd.is_none() && named.relative {
+        launch.cwd = Some(workspace.to_owned());
+    }
+    let explicit = here(&sandbox.writable);
+    let own: Vec<PathBuf> = explicit.iter().chain(&named.writable).map(|path| real(path)).collect();
+    let changes: Vec<PathBuf> = own.iter().chain(others).cloned().collect();
+    let is_followed = |path: &PathBuf| match laid::laid(path, &changes) {
+        None => true,
+        Some(link) => {
+            let what = "a link where a confined server may write is not followed: what it leads to is not shown";
+            tracing::warn!(?path, ?link, "{what}");
+            false
+        }
+    };
+    let (mut writable, refused): (Vec<_>, Vec<_>) = explicit.into_iter().partition(is_followed);
+    for path in named.writable.into_iter().filter(is_followed).map(|path| real(&path)) {
+        if !writable.iter().any(|writable| real(writable) == path) {
+            writable.push(path);
+        }
+    }
+    let system = SYSTEM.iter().chain(NAMES.iter().filter(|_| sandbox.host_network)).map(PathBuf::from);
+    let mut read_only: Vec<PathBuf> = system.chain(here(&sandbox.read_only)).chain(named.read_only).collect();
+    // A program that can be changed by itself would choose what is seen with it.
+    let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
+    for files in [program(launch, &start), script(launch, &start)] {
+        if !files.iter().any(changeable) && files.iter().all(is_followed) {
+            read_only.extend(files);
+        }
+    }
+    if sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv) {
+        read_only.extend(python(launch, &start));
+    }
+    read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
+    read_only.retain(|path| path.is_absolute() && is_followed(path));
+    Files { read_only, writable, refused }
 }
 
 fn protected(sandbox: &Sandbox) -> Vec<Protected> {
@@ -173,12 +177,10 @@ fn exceptions(sandbox: &Sandbox) -> Exceptions {
 pub(crate) fn writable_of(config: &Config, workspace: &Path) -> Vec<PathBuf> {
     let of = |command: &Command| {
         let Some(sandbox) = &command.sandbox else { return Vec::new() };
-        let mut launch = Launch::new(&command.program);
-        let here = workspace.to_string_lossy();
-        launch.args = command.arguments.iter().map(|word| word.replace("${workspace}", &here).into()).collect();
         let start = command.cwd.clone().unwrap_or_else(|| workspace.to_owned());
         let explicit = sandbox.writable.iter().map(|path| in_workspace(path, workspace));
-        explicit.chain(named(&launch, sandbox.arguments, &start).writable).map(|path| real(&path)).collect()
+        let named = named(&super::arguments(command, workspace), sandbox.arguments, &start);
+        explicit.chain(named.writable).map(|path| real(&path)).collect()
     };
     let commands = config.servers.values().filter_map(|server| match &server.upstream {
         Upstream::Command(command) => Some(command),
@@ -260,12 +262,12 @@ struct Named {
 const DATABASES: &[&str] = &["db", "db3", "sqlite", "sqlite3"];
 
 /// The directories that the command's arguments name, in as far as they are to be seen.
-fn named(launch: &Launch, arguments: Arguments, start: &Path) -> Named {
+fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
     let mut named = Named::default();
     if arguments == Arguments::Unseen {
         return named;
     }
-    for word in launch.args.iter().filter_map(|word| word.to_str()) {
+    for word in words.iter().filter_map(|word| word.to_str()) {
         let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
         let Some(path) = value.filter(|value| !value.is_empty()).map(Path::new) else { continue };
         let full = start.join(path);
@@ -494,6 +496,24 @@ mod tests {
             let (_, seen) = sees(arguments, args, own, others);
             assert!(seen.contains(&place(expected)), "{arguments:?} {args:?}: {seen:?}");
         }
+    }
+
+    #[test]
+    fn what_bartizan_is_and_keeps_is_no_servers_to_change() {
+        let config = Config::parse("", "none", &bartizan_config::Environment::of_process(Path::new("/srv"))).unwrap().0;
+        let exposes = |writable: &Path| {
+            let mut launch = Launch::new("/usr/bin/true");
+            launch.confinement = Some(Confinement { writable: vec![writable.to_owned()], ..Confinement::default() });
+            exposed(&launch, &config).is_some()
+        };
+        let program = std::env::current_exe().unwrap();
+        let home = bartizan_config::bartizan_home(|name| std::env::var(name).ok()).unwrap();
+        let own = bartizan_config::user_config_place(|name| std::env::var_os(name)).unwrap();
+        for path in [program.parent().unwrap(), &home, &home.join("run"), own.parent().unwrap(), &own] {
+            assert!(exposes(path), "{path:?}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert!(!exposes(elsewhere.path()), "the twin");
     }
 
     #[test]

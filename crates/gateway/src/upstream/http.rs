@@ -26,6 +26,7 @@ use crate::admit::Admitted;
 use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
 use crate::event_id;
+use crate::lookup::Lookup;
 use crate::relay::Relay;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -47,7 +48,7 @@ pub struct Connections {
 /// # Errors
 /// If it is behind https, and there are no certificates to trust, or its own cannot be used.
 pub fn connections(connect_timeout: Duration, (url, own): (&Uri, Option<&ServerTls>)) -> std::io::Result<Connections> {
-    let mut tcp = HttpConnector::new_with_resolver(Named);
+    let mut tcp = HttpConnector::new_with_resolver(Lookup(Named));
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
     Ok(Connections::by(tls::over(tcp, url, own)?))

@@ -5,17 +5,18 @@
 //! credentials to whoever asks from inside, and that is nobody's server. So a name is looked up once for each connection, one
 //! address of such a service refuses the whole answer, and the connection is made to an address of that answer.
 
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::IpAddr;
 
 use bartizan_reach::address::Kind;
 use bartizan_reach::host::Host;
-use hyper_util::client::legacy::connect::dns::Name;
 use thiserror::Error;
 
-/// Looks names up as the system does, for connections to what the operator named.
+use crate::lookup::{Choice, Lookup, Refusal};
+
+/// Looks names up for connections to what the operator named.
+pub(crate) type NamedLookup = Lookup<Named>;
+
+/// What the operator named.
 #[derive(Clone, Debug)]
 pub(crate) struct Named;
 
@@ -24,30 +25,16 @@ pub(crate) struct Named;
 #[error("it is a metadata service of a cloud, which is never asked")]
 struct Metadata;
 
-impl tower_service::Service<Name> for Named {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+impl Choice for Named {
+    fn known(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Refusal> {
+        let is_metadata = Host::parse(name).is_ok_and(|host| host.is_metadata());
+        if is_metadata { Err(Metadata.into()) } else { Ok(None) }
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        Box::pin(async move {
-            if Host::parse(name.as_str()).is_ok_and(|host| host.is_metadata()) {
-                return Err(Metadata.into());
-            }
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(fit(found)?.into_iter())
-        })
+    fn of(&self, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refusal> {
+        let is_metadata = |address: &IpAddr| Kind::of(*address) == Kind::Metadata;
+        if found.iter().any(is_metadata) { Err(Metadata.into()) } else { Ok(found) }
     }
-}
-
-/// All of them, unless one is a metadata service.
-fn fit(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Metadata> {
-    let is_metadata = |address: &SocketAddr| Kind::of(address.ip()) == Kind::Metadata;
-    if found.iter().any(is_metadata) { Err(Metadata) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -65,9 +52,8 @@ mod tests {
             (&["8.8.8.8", "100.100.100.200"], false),
             (&["fd00:ec2::254"], false),
         ] {
-            let found: Vec<SocketAddr> =
-                addresses.iter().map(|text| (text.parse::<std::net::IpAddr>().unwrap(), 0).into()).collect();
-            let fits = fit(found.clone());
+            let found: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            let fits = Named.of(found.clone());
             assert_eq!(fits.is_ok_and(|fit| fit == found), expected, "{addresses:?}");
         }
     }
@@ -75,7 +61,10 @@ mod tests {
     #[tokio::test]
     async fn a_name_of_a_metadata_service_is_not_looked_up() {
         use std::str::FromStr as _;
-        let look = |name: &str| tower_service::Service::call(&mut Named, Name::from_str(name).unwrap());
+
+        use hyper_util::client::legacy::connect::dns::Name;
+
+        let look = |name: &str| tower_service::Service::call(&mut Lookup(Named), Name::from_str(name).unwrap());
         let refused = look("metadata.google.internal").await.unwrap_err();
         assert!(refused.is::<Metadata>(), "{refused}");
         assert!(look("localhost").await.unwrap().all(|address| address.ip().is_loopback()));

@@ -7,9 +7,9 @@ use bartizan_config::ServerTls;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::named::Named;
+use super::named::NamedLookup;
 
-pub(super) type Connector = HttpConnector<Named>;
+pub(super) type Connector = HttpConnector<NamedLookup>;
 pub(crate) type Over<R> = HttpConnector<R>;
 
 pub(crate) const SPEAKS_TLS: bool = false;

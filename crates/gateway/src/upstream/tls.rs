@@ -11,10 +11,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::aws_lc_rs;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
-use super::named::Named;
+use super::named::NamedLookup;
 use super::own_tls;
 
-pub(super) type Connector = HttpsConnector<HttpConnector<Named>>;
+pub(super) type Connector = HttpsConnector<HttpConnector<NamedLookup>>;
 /// What [`over`] gives.
 pub(crate) type Over<R> = HttpsConnector<HttpConnector<R>>;
 

@@ -27,29 +27,12 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(ROOT / "tests" / "sandbox")]
 import reach  # noqa: E402
 import harness  # noqa: E402
+from machine import SECRET, machine, quiet  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
 SHELL = ROOT / "tests" / "sandbox" / "server.py"
-SECRET = "the-secret-of-the-user"
 EVERYTHING, TIME = "@modelcontextprotocol/server-everything@2026.8.31", "mcp-server-time@2026.10.19"
-
-
-def quiet():
-    """Other controls are not what is looked at."""
-    return "".join(f'[guard.{name}]\naction = "observe"\n' for name in
-                   ("prompt_injection", "secrets", "personal_data", "flow", "tool_poisoning"))
-
-
-@contextlib.contextmanager
-def machine():
-    """A directory that a server may work in, beside one that it may not."""
-    with tempfile.TemporaryDirectory(prefix="bartizan-profiles-", dir="/var/tmp") as folder:
-        place = pathlib.Path(folder)
-        for name in ("work", "outside"):
-            (place / name).mkdir()
-        (place / "outside" / "secret").write_text(SECRET)
-        yield place
 
 
 @functools.cache

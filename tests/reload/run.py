@@ -40,6 +40,11 @@ def status(url, body=None):
 
 class Reload(unittest.TestCase):
     def setUp(self):
+        self.begin()
+        said = self.until(lambda: re.search(r"MCP at (http://\S+)/mcp(?s:.*)metrics at (http://\S+)/readyz", self.said()))
+        self.mcp, self.admin = said.groups()
+
+    def begin(self):
         self.directory = tempfile.TemporaryDirectory()
         self.file = pathlib.Path(self.directory.name, "bartizan.toml")
         self.file.write_text(GOOD)
@@ -47,8 +52,6 @@ class Reload(unittest.TestCase):
         self.log = open(pathlib.Path(self.directory.name, "stderr"), "w+")
         command = [PROGRAM, "serve", "--config", self.file]
         self.gateway = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=self.log)
-        said = self.until(lambda: re.search(r"MCP at (http://\S+)/mcp(?s:.*)metrics at (http://\S+)/readyz", self.said()))
-        self.mcp, self.admin = said.groups()
 
     def tearDown(self):
         self.gateway.send_signal(signal.SIGTERM)
@@ -197,6 +200,18 @@ class Reload(unittest.TestCase):
             other.write_text(text)
             lines = self.said_at_the_start(other)
             self.assertEqual(any(line.startswith('bartizan: mode = "observe": ') for line in lines), said, lines)
+
+    def test_a_change_while_it_starts_is_noticed_and_a_signal_is_not_its_end(self):
+        for _ in range(3):
+            self.tearDown()
+            self.begin()
+            # The file was read, and nobody watches it yet.
+            log = pathlib.Path(self.directory.name, "audit", "audit.jsonl")
+            self.until(log.exists)
+            self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n')
+            self.gateway.send_signal(signal.SIGHUP)
+            self.until(lambda: any("two" in entry["servers"] for entry in self.entries("config.reloaded")))
+            self.assertIsNone(self.gateway.poll(), self.said())
 
     def test_sighup_reloads(self):
         self.gateway.send_signal(signal.SIGHUP)

@@ -23,21 +23,10 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
 import held  # noqa: E402
 import reach  # noqa: E402
+from machine import SECRET, machine, quiet  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
-SECRET = "the-secret-of-the-user"
-
-
-@contextlib.contextmanager
-def machine():
-    """A directory that a server may work in, beside one that it may not."""
-    with tempfile.TemporaryDirectory(prefix="bartizan-sandbox-", dir="/var/tmp") as folder:
-        place = pathlib.Path(folder)
-        for name in ("work", "outside"):
-            (place / name).mkdir()
-        (place / "outside" / "secret").write_text(SECRET)
-        yield place
 
 
 def confined(place, **more):
@@ -56,12 +45,6 @@ def node(package, entry, *arguments):
 def npm(place, **more):
     """Packages for node, and what they may write to."""
     return {"fs": {"ro": [str(TOOLS / "npm")], "rw": [str(place / "work")]}, **more}
-
-
-def quiet():
-    """Other controls are not what is looked at."""
-    return '[guard.prompt_injection]\naction = "observe"\n[guard.secrets]\naction = "observe"\n[guard.personal_data]\naction = "observe"\n' \
-           '[guard.flow]\naction = "observe"\n[guard.tool_poisoning]\naction = "observe"\n'
 
 
 def case_real_servers_work_confined():
@@ -207,6 +190,61 @@ def case_a_server_cannot_take_off_its_sandbox():
             environment = os.environ | {"BARTIZAN_HOME": str(place / "outside" / "home"), "NO_COLOR": "1"}
             done = subprocess.run([BINARY, "serve", "--config", str(config)], capture_output=True, text=True, timeout=60, env=environment)
             check(done.returncode != 0 and own in done.stderr and "take off its sandbox" in done.stderr, f"{own}: {done.stderr}")
+
+
+def case_what_bartizan_is_and_keeps_cannot_be_written_to():
+    """Its program, its state, and the configuration that it reads where none is named."""
+    for own in ("program", "state", "state/run", "config", "nothing"):
+        with machine() as place:
+            work, outside = place / "work", place / "outside"
+            program = pathlib.Path(BINARY)
+            if own == "program":
+                program = work / "bartizan"
+                shutil.copy(BINARY, program)
+            home = {"state": work, "state/run": outside / "home"}.get(own, outside / "home")
+            written = {"state/run": outside / "home" / "run"}.get(own, work)
+            written.mkdir(parents=True, exist_ok=True)
+            settings = work if own == "config" else outside
+            config = outside / "bartizan.toml"
+            text = json.dumps([PYTHON, str(HERE / "server.py")])
+            config.write_text(f'[lock]\npath = "{outside}/mcp.lock"\n[server.held]\ncommand = {text}\n[server.held.sandbox]\n'
+                              f'fs.ro = ["{HERE}"]\nfs.rw = ["{written}"]\n')
+            environment = os.environ | {"BARTIZAN_HOME": str(home), "XDG_CONFIG_HOME": str(settings), "NO_COLOR": "1"}
+            done = subprocess.run([program, "doctor", "--config", str(config)], capture_output=True, text=True, timeout=60, env=environment)
+            equal((done.returncode, "take off its sandbox" in done.stdout), (0, False) if own == "nothing" else (1, True), f"{own}: {done.stdout}{done.stderr}")
+
+
+def case_what_a_program_leaves_is_not_followed_when_it_starts_again():
+    """A link in the place of an argument, or of a database: the first start lays it, and the second would have seen what it leads to."""
+    for profile, lay, arguments in (("filesystem", "rmdir {work}/sub; ln -s {outside} {work}/sub", ["{work}", "{work}/sub"]),
+                                    ("sqlite", "rm {work}/data.db; ln -s {outside}/secret {work}/data.db", ["{work}/data.db"])):
+        with machine() as place:
+            work, outside = place / "work", place / "outside"
+            (work / "data.db").write_text("")
+            (work / "sub").mkdir()
+            environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1"}
+
+            def run(script, *words):
+                command = [BINARY, "sandbox", "shell", "--profile", profile, "--name", "held", "--", "/bin/sh", "-s", *words]
+                done = subprocess.run([word.format(work=work, outside=outside) for word in command], input=script.format(work=work, outside=outside),
+                                      capture_output=True, text=True, timeout=60, env=environment)
+                return done.stdout + done.stderr
+            read = "cat {outside}/secret {work}/data.db {work}/sub/secret; echo x > {outside}/canary; echo done"
+            run(lay, arguments[-1] if profile == "sqlite" else "{work}")
+            check((work / "sub").is_symlink() or (work / "data.db").is_symlink(), "the first start laid nothing")
+            said = run(read, *arguments)
+            check("done" in said and SECRET not in said and not (outside / "canary").exists(), f"{profile}: {said}")
+            check("is not followed" in said or profile == "sqlite", f"nobody is told: {said}")
+            # What the user names is seen.
+            (outside / "x.db").write_text("")
+            said = run(read, "{outside}" if profile == "filesystem" else "{outside}/x.db")
+            check(SECRET in said and (outside / "canary").exists(), f"the twin of {profile}: {said}")
+    # Two directories of which one lies in the other: the names of the inner one could not be held.
+    with machine() as place:
+        (place / "work" / "inner").mkdir()
+        done = subprocess.run([BINARY, "sandbox", "shell", "--profile", "git", "--", "/bin/sh", "-s", str(place / "work"), str(place / "work" / "inner")], input="echo ran",
+                              capture_output=True, text=True, timeout=60, env=os.environ | {"BARTIZAN_HOME": str(place / "home")})
+        check("ran" not in done.stdout and "lies in another" in done.stderr, done.stdout + done.stderr)
 
 
 def case_a_configuration_behind_a_link_is_as_safe():

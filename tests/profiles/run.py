@@ -333,6 +333,27 @@ def case_fetch_reaches_what_is_named_and_changes_nothing():
         check("kept" in done.stdout and not (place / "work" / "x").exists(), done.stdout + done.stderr)
 
 
+def case_a_browser_keeps_its_own_sandbox():
+    """As an ordinary user; a browser refuses to have one as root."""
+    browser = shutil.which("chromium")
+    check(browser, "there is no browser: tests/tools/setup.sh installs one where it can")
+    with machine() as place:
+        home, program = place / "home", place / "bartizan"
+        home.mkdir()
+        shutil.copy(BINARY, program)
+        who = []
+        if os.getuid() == 0:
+            for path in (place, home):
+                os.chown(path, 65534, 65534)
+            who = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        page = [browser, "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+                "--disable-sync", "--user-data-dir=/tmp/profile", "--dump-dom", "data:text/html,<p>shown</p>"]
+        for profile, shown in (("browser", True), ("fetch", False)):
+            done = subprocess.run([*who, str(program), "sandbox", "shell", "--profile", profile, "--name", "browser", "--", *page], capture_output=True, text=True, timeout=120,
+                                  stdin=subprocess.DEVNULL, cwd=home, env={"PATH": os.environ["PATH"], "HOME": str(home), "BARTIZAN_HOME": str(home / "state"), "LANG": "C.UTF-8"})
+            equal("<p>shown</p>" in done.stdout, shown, f"{profile}: {done.stdout}{done.stderr}")
+
+
 def case_what_a_client_starts_takes_a_profile_too():
     with machine() as place:
         work, home = place / "work", place / "home"

@@ -2,7 +2,7 @@
 //!
 //! An entry of the log says what happened; this says it to whoever asks `bartizan why`.
 
-mod egress;
+pub(crate) mod egress;
 
 /// A rule of the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,3 +69,17 @@ impl Sink for Nobody {
         Err(Unrecorded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::reasons::egress;
+    use bartizan_egress::Reason;
+
+    #[test]
+    fn every_reason_that_is_recorded_has_words() {
+        let mut ids = Reason::ALL.map(Reason::id);
+        ids.sort_unstable();
+        assert_eq!(egress::ALL.iter().map(|reason| reason.id).collect::<Vec<_>>(), ids);
+        assert!(egress::ALL.iter().all(|reason| !reason.what.ends_with('.') && !reason.help.ends_with('.')));
+    }
+}

@@ -4,7 +4,8 @@
 A step is a command. Its output streams through unchanged, a failing step never stops the next one, and the exit
 status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
 
-Suites that wait most of the time (`BESIDE`) run beside the others, and show what they said once they have ended.
+Suites that wait most of the time (`BESIDE`) run beside the others, and after them those that may have company
+(`COMPANY`), last ones first; they show what they said once they have ended.
 
 What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
 BARTIZAN_COUNTS names (`{"passed": 1, "failed": 0, "skipped": 0}`) or as its last line `1 passed, 0 failed`.
@@ -35,6 +36,9 @@ LIBTEST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ign
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", re.M)
 # Minutes of waiting for limits of the gateway to pass and for one process after the other, and little else.
 BESIDE = {"approval", "bridge_down", "edge_tls", "hostile_server", "lifecycle", "oauth", "signin"}
+# What measures nothing that another suite on the same machine changes, so that either side may take it when it is free.
+COMPANY = {"capture", "features", "first_call", "generated", "labels", "learn", "marks", "old_transport", "pseudonyms", "recorded",
+           "redteam", "tls", "upstream_auth"}
 # What runs now, to be ended if this ends.
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
@@ -226,11 +230,30 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-class Beside:
-    """Steps that run one after the other while others do."""
+class Queue:
+    """Steps that are still to be run: each is taken once, from either end."""
 
-    def __init__(self, chosen: list[Step], long: bool, limit: float):
-        self.chosen, self.long, self.limit = chosen, long, limit
+    def __init__(self, waiting: list[Step]):
+        self.waiting, self.lock = list(waiting), threading.Lock()
+
+    def first(self) -> Step | None:
+        with self.lock:
+            return self.waiting.pop(0) if self.waiting else None
+
+    def last_with_company(self) -> Step | None:
+        with self.lock:
+            # The next one is not taken from whoever comes for it now.
+            fit = [step for step in self.waiting[1:] if step.name in COMPANY]
+            if fit:
+                self.waiting.remove(fit[-1])
+            return fit[-1] if fit else None
+
+
+class Beside:
+    """Steps that run one after the other while others do, and then what those others have left."""
+
+    def __init__(self, chosen: list[Step], others: Queue, long: bool, limit: float):
+        self.chosen, self.others, self.long, self.limit = chosen, others, long, limit
         self.done: list[tuple[str, Counts, float]] = []
         self.said: list[str] = []
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -241,13 +264,18 @@ class Beside:
 
     def _run(self) -> None:
         for step in self.chosen:
-            started = time.monotonic()
-            try:
-                counts = run(step, self.long, self.limit, self.said.append)
-            except Exception as error:  # whatever it is, it is no success
-                self.said.append(f"=== {step.name}: {error!r}\n")
-                counts = Counts(failed=1)
-            self.done.append((step.name, counts, time.monotonic() - started))
+            self._one(step)
+        while step := self.others.last_with_company():
+            self._one(step)
+
+    def _one(self, step: Step) -> None:
+        started = time.monotonic()
+        try:
+            counts = run(step, self.long, self.limit, self.said.append)
+        except Exception as error:  # whatever it is, it is no success
+            self.said.append(f"=== {step.name}: {error!r}\n")
+            counts = Counts(failed=1)
+        self.done.append((step.name, counts, time.monotonic() - started))
 
     def end(self) -> list[tuple[str, Counts, float]]:
         """What became of them, once they have ended."""
@@ -275,10 +303,10 @@ def main() -> int:
     table, total = [], Counts()
     chosen = [step for step in chosen if not options.names or step.name in options.names]
     # What is alone has nothing to run beside.
-    beside = Beside([step for step in chosen if step.name in BESIDE and len(chosen) > 1], options.long, options.limit)
-    for step in chosen:
-        if step in beside.chosen:
-            continue
+    apart = [step for step in chosen if step.name in BESIDE and len(chosen) > 1]
+    others = Queue([step for step in chosen if step not in apart])
+    beside = Beside(apart, others, options.long, options.limit)
+    while step := others.first():
         if step.read is from_suite:
             beside.start()
         started = time.monotonic()

@@ -373,6 +373,75 @@ def case_what_a_client_starts_takes_a_profile_too():
             check(done.returncode == 2 and said in done.stderr, f"{wrong}: {done.stderr}")
 
 
+DEFAULT = '[sandbox]\ndefault = "{}"\n'
+
+
+def case_one_line_confines_every_local_server():
+    with machine() as place, contextlib.ExitStack() as stack:
+        work, repo = place / "work", place / "work" / "repository"
+        (work / "note.txt").write_text("a note\n")
+        repository(repo)
+        (repo / "file").write_text("first\nsecond\n")
+        scripts = TOOLS / "python" / "bin"
+        servers = {
+            "everything": {"command": node("server-everything", "stdio")},
+            "files": {"command": node("server-filesystem", work)},
+            "memory": {"command": node("server-memory"), "env": {"MEMORY_FILE_PATH": "/tmp/memory.json"}},
+            "git": {"command": [str(scripts / "mcp-server-git"), "--repository", str(repo)]},
+            "time": {"command": [str(scripts / "mcp-server-time"), "--local-timezone", "UTC"]},
+            "own": shell({"fs": {"ro": [str(SHELL.parent)]}}, work),
+        }
+        shown = f"[profile.shown]\nfs.ro = ['{SHELL.parent}']\n"
+        gateway = stack.enter_context(Gateway(servers, DEFAULT.format("auto") + shown + quiet()))
+        ask = asker(stack, gateway)
+        check("7" in ask("everything", "get-sum", {"a": 3, "b": 4}))
+        check("a note" in ask("files", "read_text_file", {"path": str(work / "note.txt")}))
+        check("Success" in ask("files", "write_file", {"path": str(work / "new.txt"), "content": "written"}))
+        equal((work / "new.txt").read_text(), "written")
+        ask("files", "write_file", {"path": str(work / ".mcp.json"), "content": "planted"})
+        check("planted" not in (work / ".mcp.json").read_text() if (work / ".mcp.json").exists() else True)
+        entity = {"name": "bastion", "entityType": "building", "observations": ["stands"]}
+        check("bastion" in ask("memory", "create_entities", {"entities": [entity]}))
+        check("+second" in ask("git", "git_diff_unstaged", {"repo_path": str(repo)}))
+        check("UTC" in ask("time", "get_current_time", {"timezone": "UTC"}))
+        # A table of its own has nothing of the default.
+        check("fine" not in ask("own", "run", {"script": f"cat {work}/note.txt && echo fine"}))
+        [started] = gateway.entries(kind="gateway.started")
+        equal({server["isolation"] for server in started["servers"]}, {"process"}, "what the log says")
+        check("unconfined" not in gateway.said.read_text(), gateway.said.read_text())
+        # Under the profile that is said, and as it is said later.
+        servers = {"shell": {"command": [PYTHON, str(SHELL), str(work)]}}
+        gateway = stack.enter_context(Gateway(servers, shown + DEFAULT.format("shown") + quiet()))
+        ask = asker(stack, gateway)
+        said = ask("shell", "run", {"script": f"echo works; cat {work}/note.txt {place}/outside/secret"})
+        check("works" in said and "a note" not in said and SECRET not in said, said)
+
+
+def case_the_default_holds_for_what_a_client_starts():
+    with machine() as place:
+        work, home = place / "work", place / "home"
+        (home / "config" / "bartizan").mkdir(parents=True)
+        file = home / "config" / "bartizan" / "bartizan.toml"
+        own = f'[profile.mine]\nprofile = "filesystem"\nfs.ro = ["{SHELL.parent}"]\n'
+        program = [PYTHON, str(SHELL), str(work)]
+        free = ["--level", "none", "--allow-unconfined"]
+        for default, more, reads, writes in (("mine", [], False, True), ("mine", ["--standalone"], False, True), ("mine", free, True, True),
+                                             ("mine", ["--sandbox", "--ro", str(SHELL.parent)], False, False), ("auto", ["--ro", str(SHELL.parent)], False, True),
+                                             ("", [], True, True)):
+            file.write_text((DEFAULT.format(default) if default else "") + own + quiet())
+            with Wrapped(home, "shell", program, *more) as client:
+                ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
+                equal(SECRET in ask(f"cat {place}/outside/secret"), reads, f"{default} {more}")
+                equal("fine" in ask(f"echo fine > {work}/x && cat {work}/x"), writes, f"{default} {more}")
+            bartizan("daemon", "--stop", home=home / "state")
+        for wrong, said in ((["--level", "none"], "both"), (["--allow-unconfined"], "both"), ([*free, "--rw", str(work)], "cannot be used with")):
+            done = bartizan("run", "--name", "x", *wrong, "--", *program, home=home)
+            check(done.returncode == 2 and said in done.stderr, f"{wrong}: {done.stderr}")
+        file.write_text(DEFAULT.format("mime") + own)
+        done = bartizan("run", "--name", "x", "--", *program, home=home)
+        check(done.returncode == 2 and "did you mean `mine`" in done.stderr, done.stderr)
+
+
 def case_one_can_look_around():
     with machine() as place:
         home, config = place / "home", place / "outside" / "bartizan.toml"

@@ -108,14 +108,35 @@ class Runner(unittest.TestCase):
         script = "sleep 0.2; echo inside; echo '2 passed, {} failed'"
         chosen = [runner.Step(name, ["bash", "-c", script.format(failed)], runner.from_suite) for name, failed in (("one", 0), ("two", 1))]
         chosen.append(runner.Step("three", ["bash", "-c", "echo nothing"], runner.from_suite))
-        beside = runner.Beside(chosen, False, 60)
+        beside = runner.Beside(chosen, runner.Queue([]), False, 60)
         beside.start()
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
             done = beside.end()
         self.assertEqual([(name, counts) for name, counts, _ in done], [("one", Counts(2)), ("two", Counts(2, 1)), ("three", Counts(0, 1))])
         self.assertEqual(shown.getvalue().count("\ninside\n"), 2)
-        self.assertEqual(runner.Beside([], False, 60).end(), [])
+        self.assertEqual(runner.Beside([], runner.Queue([]), False, 60).end(), [])
+
+    def test_what_is_left_is_taken_from_either_end_once(self):
+        company, alone = sorted(runner.COMPANY)[:3], "real"
+        step = lambda name: runner.Step(name, ["bash", "-c", "echo '1 passed, 0 failed'"], runner.from_suite)
+        queue = runner.Queue([step(name) for name in (company[0], alone, *company[1:], "sandbox")])
+        self.assertEqual(queue.last_with_company().name, company[2])
+        self.assertEqual(queue.first().name, company[0])
+        # The first of those that wait is whoever's that runs them in order, and so is what has to be without company.
+        self.assertEqual(queue.last_with_company().name, company[1])
+        self.assertIsNone(queue.last_with_company())
+        self.assertEqual([queue.first().name, queue.first().name, queue.first()], [alone, "sandbox", None])
+        queue = runner.Queue([step("real"), step(company[0])])
+        beside = runner.Beside([step("apart")], queue, False, 60)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual([(name, counts) for name, counts, _ in beside.end()], [("apart", Counts(1)), (company[0], Counts(1))])
+        self.assertEqual(queue.first().name, "real")
+
+    def test_what_may_have_company_is_a_suite(self):
+        suites = {step.name for step in runner.steps(False) if step.read is runner.from_suite}
+        self.assertEqual((runner.COMPANY | runner.BESIDE) - suites, set())
+        self.assertEqual(runner.COMPANY & runner.BESIDE, set())
 
     def test_an_unknown_step_is_a_usage_error(self):
         ended = subprocess.run([sys.executable, ROOT / "tests" / "run.py", "no-such-step"], capture_output=True)

@@ -42,6 +42,7 @@ use crate::tree::{self, Node};
 use crate::{credentials, guards, labels, listen, machine, paths, policy, profiles, schema};
 
 pub use self::one_server::OneServer;
+pub use self::own_profiles::OwnProfiles;
 
 /// Larger files are no configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;

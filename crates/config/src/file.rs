@@ -19,6 +19,7 @@ use crate::labels::LabelsTable;
 use crate::oauth::OauthTable;
 use crate::redteam::RedteamTable;
 use crate::sandbox::SandboxTable;
+use crate::sandbox::defaults::DefaultTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
@@ -44,6 +45,8 @@ pub(crate) struct File {
     /// Profiles by name: what the table `sandbox` of a server begins with that names one.
     #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9][a-z0-9-]{0,23}$"}))]
     pub(crate) profile: BTreeMap<String, SandboxTable>,
+    /// What confines local servers that have no table of their own.
+    pub(crate) sandbox: DefaultTable,
     /// Rules that do not apply somewhere, for a stated reason, until a stated day.
     pub(crate) exception: Vec<ExceptionTable>,
     /// Who may use the gateway over HTTP.

@@ -46,7 +46,7 @@ mod units;
 pub use approval::{Approval, StepUp};
 pub use bartizan_keyring::Name as KeyringName;
 pub use capture::Capture;
-pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, OneServer, SignIn};
+pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, OneServer, OwnProfiles, SignIn};
 pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use detection::{Detection, Judge, ResponseFormat};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -61,7 +61,9 @@ pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
 pub use paths::{bartizan_home, user_config_place};
 pub use profiles::{PROFILES, Profile, built_in};
 pub use redteam::Redteam;
-pub use sandbox::{Allowed, Arguments, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox};
+pub use sandbox::{
+    Allowed, Arguments, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox, default_profile,
+};
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};
 pub use sign_in::{AuthorizationServer, ClientDocuments};

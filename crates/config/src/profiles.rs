@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::Environment;
 use crate::problems::Problems;
-use crate::sandbox::{DENY, SandboxTable, sandbox};
+use crate::sandbox::{DENY, SandboxTable, defaults, sandbox};
 use crate::suggest;
 use crate::tree::{self, Node, Place};
 
@@ -64,7 +64,18 @@ pub(crate) fn apply(root: &mut Node<'_>, problems: &mut Problems) {
             .error(tree::key_place(root, &["profile", name]), format!("`{name}` is a built-in profile"))
             .help("give yours another name; with `profile` in it, it can begin with the built-in one");
     }
+    if profiles.contains_key(defaults::AUTO) {
+        problems
+            .error(
+                tree::key_place(root, &["profile", defaults::AUTO]),
+                "`auto` stands for the profile that fits a command",
+            )
+            .help("give yours another name");
+    }
     let known = Known { profiles: &profiles };
+    if let Some(name) = known.by_default(root, problems) {
+        defaults::apply(root, &name);
+    }
     for name in tree::keys(root, &["server"]) {
         let sandbox = tree::entry(root, "server")
             .and_then(|servers| tree::entry(servers, &name))
@@ -123,6 +134,14 @@ impl<'i> Known<'_, 'i> {
         protect(&mut base, &place);
         merge(&mut base, table.clone());
         *table = Spanned::new(table.span(), base.into_inner());
+    }
+
+    /// The profile of servers that have no table, if there is one of that name.
+    fn by_default(&self, root: &Node<'_>, problems: &mut Problems) -> Option<String> {
+        let chosen = tree::get(root, &["sandbox", "default"])?;
+        // What is no text is refused where it is read.
+        let name = chosen.get_ref().as_str()?;
+        (name == defaults::AUTO || self.find(name, &chosen.span(), problems).is_some()).then(|| name.to_owned())
     }
 
     fn find(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<Node<'i>> {
@@ -305,6 +324,7 @@ mod tests {
             ("[server.x.sandbox]\nprofile = \"npx\"\n", 4, "not `npx PACKAGE`"),
             ("[server.x.sandbox]\nprofile = 5\n", 4, "found an integer"),
             ("[profile.git]\n[server.x.sandbox]\n", 3, "is a built-in profile"),
+            ("[profile.auto]\n[server.x.sandbox]\n", 3, "stands for the profile that fits"),
             ("[profile.A_B]\n[server.x.sandbox]\n", 3, "no name for a profile"),
             (
                 "[profile.a]\nprofile = \"b\"\n[profile.b]\nprofile = \"a\"\n[server.x.sandbox]\n",
@@ -322,5 +342,51 @@ mod tests {
             let times = wrong.matches(said).count();
             assert!(times == 1 || said.contains("itself"), "{text}: {wrong}");
         }
+    }
+
+    #[test]
+    fn a_server_without_a_table_gets_the_default() {
+        let sandbox = |command: &str, default: &str, more: &str| {
+            read(command, &format!("{more}[sandbox]\ndefault = \"{default}\"\n"))
+        };
+        for (command, default, profile, arguments) in [
+            ("[\"true\"]", "auto", "filesystem", Arguments::Rw),
+            ("[\"/usr/bin/npx\", \"-y\", \"server\", \"/srv\"]", "auto", "npx", Arguments::Rw),
+            ("[\"uvx\", \"server\"]", "auto", "uvx", Arguments::Rw),
+            ("[\"npx\", \"-y\", \"server\"]", "fetch", "fetch", Arguments::Unseen),
+        ] {
+            let held = sandbox(command, default, "").unwrap();
+            assert_eq!((held.profile.as_deref(), held.arguments), (Some(profile), arguments), "{command}");
+        }
+        let own = sandbox("[\"true\"]", "mine", "[profile.mine]\nlimits.pids = 7\n").unwrap();
+        assert_eq!((own.pids, own.profile.as_deref()), (7, Some("mine")));
+        // A table of its own is all that counts for a server.
+        let table = sandbox("[\"true\"]", "auto", "[server.x.sandbox]\nlimits.pids = 9\n").unwrap();
+        assert_eq!((table.profile, table.pids, table.arguments), (None, 9, Arguments::Unseen));
+        // Whoever asks a daemon gains nothing by a sandbox, and is told so.
+        for (command, level, warned) in [
+            ("docker", "process", true),
+            ("/usr/bin/podman", "process", true),
+            ("dockerize", "process", false),
+            ("docker", "none", false),
+        ] {
+            let text =
+                format!("[server.x]\ncommand = [\"{command}\", \"run\"]\n[server.x.sandbox]\nlevel = \"{level}\"\n");
+            let (_, warnings) =
+                Config::parse(&text, "test.toml", &Environment::of_process(Path::new("/base"))).unwrap();
+            assert_eq!(warnings.iter().any(|one| one.message.contains("outside of any sandbox")), warned, "{text}");
+        }
+        // What is wrong with it for one server is said where its command is, and what is wrong with itself once.
+        let more = "[server.y]\ncommand = [\"npx\", \"--unheard-of\"]\n[server.z]\nurl = \"http://127.0.0.1:1/mcp\"\n";
+        let wrong = sandbox("[\"true\"]", "auto", more).unwrap_err();
+        assert!(
+            wrong.contains("test.toml:4:11") && !wrong.contains("test.toml:2:") && !wrong.contains(":8:"),
+            "{wrong}"
+        );
+        let wrong = sandbox("[\"true\"]", "filesytem", "[server.y]\ncommand = [\"true\"]\n").unwrap_err();
+        assert!(wrong.contains("test.toml:6:11") && wrong.contains("did you mean `filesystem`"), "{wrong}");
+        assert_eq!(wrong.matches("there is no profile").count(), 1, "{wrong}");
+        assert!(read("[\"true\"]", "[sandbox]\ndefault = 5\n").unwrap_err().contains("found an integer"));
+        assert!(read("[\"true\"]", "[sandbox]\ndefaults = \"auto\"\n").unwrap_err().contains("unknown key `defaults`"));
     }
 }

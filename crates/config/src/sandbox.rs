@@ -1,5 +1,6 @@
 //! How a local program is confined: the table of a server, checked.
 
+pub(crate) mod defaults;
 mod level;
 mod near;
 mod net;
@@ -20,6 +21,7 @@ use crate::secret::Secret;
 use crate::tree::{self, Node, Place};
 use crate::units::Size;
 
+pub use defaults::default_profile;
 pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};
@@ -257,6 +259,14 @@ pub(crate) fn sandbox(
         }
     }
     check_variables(&table.variables, root, path, problems);
+    if let Some(client) = command.and_then(|command| asks_a_daemon(command)).filter(|_| table.level != Level::None) {
+        problems
+            .warn(
+                tree::key_place(root, path),
+                format!("`{client}` has its servers started outside of any sandbox, and cannot do that from within"),
+            )
+            .help("confine the program itself, or write `level = \"none\"` and start with `--allow-unconfined`");
+    }
     let install = table.install.as_ref().map(|install| {
         let place = |keys: &[&str]| place(&[&["install"], keys].concat());
         install::install(install, command, place, problems)
@@ -294,6 +304,12 @@ pub(crate) fn sandbox(
         allow: table.allow.clone(),
         require,
     }
+}
+
+/// The program of a command, if all that it does is to have somebody else start something.
+fn asks_a_daemon(command: &[String]) -> Option<&str> {
+    let program = command.first()?.rsplit('/').next()?;
+    ["docker", "podman", "nerdctl"].contains(&program).then_some(program)
 }
 
 /// Names that stay as they are, and whether each is a directory.

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use bartizan_config::default_profile;
 use bartizan_gateway::run::{self, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
@@ -20,6 +21,12 @@ Examples:
   In the client's list of servers that is:
     \"command\": \"bartizan\",
     \"args\": [\"run\", \"--name\", \"git\", \"--\", \"uvx\", \"mcp-server-git\"]";
+
+/// The level that confines nothing.
+const NONE: &str = "none";
+
+/// A key of `fs` and its text.
+type Besides = (&'static str, &'static str);
 
 /// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]
@@ -55,9 +62,13 @@ pub(crate) struct Arguments {
     /// Confines the server, and lets it reach this host, such as api.example.com:443; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<String>,
-    /// Confines the server, and so far: with `container` or `vm` a runtime that is installed does so as well
-    #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm"])]
+    /// Confines the server, and so far: with `container` or `vm` a runtime that is installed does so as well; `none` where the
+    /// configuration has a default for servers
+    #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm", NONE])]
     level: Option<String>,
+    /// Lets the server run unconfined, with `--level none`
+    #[arg(long, conflicts_with_all = ["sandbox", "ro", "rw", "allow", "profile", "runtime"])]
+    allow_unconfined: bool,
     /// The runtime that gives the level, by name or path [default: runc for container, runsc for vm]
     #[arg(long, value_name = "PROGRAM", requires = "level")]
     runtime: Option<String>,
@@ -136,16 +147,46 @@ impl Arguments {
 impl Arguments {
     /// The table of the server's sandbox; none if nothing asks for one.
     fn table(&self, config: Option<&Path>) -> Result<Option<String>, Failure> {
+        match (self.level.as_deref() == Some(NONE), self.allow_unconfined) {
+            (true, true) => return Ok(None),
+            (false, false) => {}
+            _ => {
+                return Err(Failure::usage(
+                    "a server runs unconfined with both `--level none` and `--allow-unconfined`",
+                ));
+            }
+        }
+        let (profile, more) = self.begins_with(config)?.unzip();
         let lists = [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)];
-        let asked = self.sandbox || self.level.is_some() || self.profile.is_some();
+        let asked = self.sandbox || self.level.is_some() || profile.is_some();
         let Some(mut table) = sandbox(asked, lists)? else { return Ok(None) };
         for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
             let Some(value) = value else { continue };
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
             table.push_str(&format!("{key} = {value}\n"));
         }
-        let profile = self.profile.as_deref();
+        if let Some((key, value)) = more.flatten() {
+            table.push_str(&format!("fs.{key} = \"{value}\"\n"));
+        }
+        let profile = profile.as_deref();
         profile.map_or(Ok(table.clone()), |profile| super::sandbox::table_with(profile, config, &table)).map(Some)
+    }
+
+    /// The profile that was asked for, or else the one that the configuration has for servers without a table; and what
+    /// stands beside it.
+    fn begins_with(&self, config: Option<&Path>) -> Result<Option<(String, Option<Besides>)>, Failure> {
+        if let Some(profile) = &self.profile {
+            return Ok(Some((profile.clone(), None)));
+        }
+        // It says all that it is.
+        if self.sandbox {
+            return Ok(None);
+        }
+        let program = self.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+        Ok(super::sandbox::own(config)?.default.map(|name| {
+            let (profile, more) = default_profile(&name, &program);
+            (profile.to_owned(), more)
+        }))
     }
 
     /// What the server sees.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Config, PROFILES, built_in, nearest};
+use bartizan_config::{Config, OwnProfiles, PROFILES, built_in, nearest};
 use bartizan_gateway::run::{Inside, Wrap, attend};
 use bartizan_sandbox::Environment;
 use clap::{Args, Subcommand};
@@ -115,13 +115,18 @@ pub(super) fn table_with(profile: &str, config: Option<&Path>, more: &str) -> Re
     if built_in(profile).is_some() {
         return Ok(table);
     }
-    let file = config.map(Path::to_owned).or_else(common::user_config_file);
-    let own = file.as_deref().map(Config::profiles).transpose()?.unwrap_or_default();
+    let own = own(config)?.tables;
     if !own.contains_key(profile) {
         return Err(unknown(profile, &own.into_keys().collect::<Vec<_>>()));
     }
     // It may begin with another one of the file.
     Ok(own.into_iter().fold(table, |table, (_, text)| format!("{table}\n{text}")))
+}
+
+/// The profiles of the configuration, or of the user's.
+pub(super) fn own(config: Option<&Path>) -> Result<OwnProfiles, Failure> {
+    let file = config.map(Path::to_owned).or_else(common::user_config_file);
+    Ok(file.as_deref().map(Config::profiles).transpose()?.unwrap_or_default())
 }
 
 impl Whose {

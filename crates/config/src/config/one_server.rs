@@ -40,7 +40,7 @@ fn read_server(text: &str, name: &str, server: &str, environment: &Environment) 
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
     let names = tree::keys(&root, &["server"]);
-    tree::keep_only(&mut root, &["server", "profile"]);
+    tree::keep_only(&mut root, &["server", "profile", "sandbox"]);
     if let Some(all) = tree::entry(&mut root, "server") {
         tree::keep_only(all, &[server]);
     }

@@ -12,21 +12,32 @@ use crate::paths;
 use crate::problems::Problems;
 use crate::tree;
 
+/// The profiles of a file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct OwnProfiles {
+    /// By name, each as a table `[profile.NAME]` that means the same in any other file.
+    pub tables: BTreeMap<String, String>,
+    /// The one of local servers without a table of their own, or `auto`.
+    pub default: Option<String>,
+}
+
 impl Config {
-    /// The profiles of a file by name, each as a table `[profile.NAME]` that means the same in any other file.
+    /// The profiles of a file.
     ///
     /// # Errors
     /// If it cannot be read, or what is wrong with what the profiles refer to.
-    pub fn profiles(path: &Path) -> Result<BTreeMap<String, String>, Diagnostics> {
+    pub fn profiles(path: &Path) -> Result<OwnProfiles, Diagnostics> {
         let Beginning { name, text, environment, .. } = Beginning::of(path)?;
         let mut root = parse(&text, &name)?;
         let source = Source::new(&name, &text, &root);
-        tree::keep_only(&mut root, &["profile"]);
+        tree::keep_only(&mut root, &["profile", "sandbox"]);
         let mut problems = Problems::default();
         expand(&mut root, &environment, &mut problems);
         problems.into_result(&source)?;
+        let default = tree::get(&root, &["sandbox", "default"]).and_then(|chosen| chosen.get_ref().as_str());
+        let default = default.map(str::to_owned);
         let Some(Value::Object(profiles)) = tree::get(&root, &["profile"]).map(tree::to_json) else {
-            return Ok(BTreeMap::new());
+            return Ok(OwnProfiles { default, ..OwnProfiles::default() });
         };
         let written = |(name, mut table): (String, Value)| {
             let_in_place(&mut table, &environment.directory);
@@ -35,7 +46,7 @@ impl Config {
             let text = format!("[profile.{}]\n{}", quoted(&name), lines.collect::<String>());
             (name, text)
         };
-        Ok(profiles.into_iter().map(written).collect())
+        Ok(OwnProfiles { tables: profiles.into_iter().map(written).collect(), default })
     }
 }
 
@@ -90,7 +101,8 @@ mod tests {
         )
         .unwrap();
         let profiles = Config::profiles(&file).unwrap();
-        let text = profiles.get("mine").unwrap();
+        assert_eq!(profiles.default, None);
+        let text = profiles.tables.get("mine").unwrap();
         let here = root.path().display();
         for part in
             ["\"${workspace}/x\"", "\"$${B}\"", "\"cpu\" = 0.5", &format!("\"{here}/data\""), "[profile.\"mine\"]\n"]
@@ -106,5 +118,16 @@ mod tests {
         let sandbox = command.sandbox.as_deref().unwrap();
         assert_eq!(sandbox.variables.get("A").map(String::as_str), Some("${B}"));
         assert_eq!((sandbox.cpu, sandbox.read_only.len()), (Some(500), 3));
+    }
+
+    #[test]
+    fn the_default_is_said_with_and_without_profiles() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("bartizan.toml");
+        for (text, tables) in [("", 0), ("[profile.mine]\n", 1)] {
+            std::fs::write(&file, format!("[sandbox]\ndefault = \"auto\"\n{text}")).unwrap();
+            let profiles = Config::profiles(&file).unwrap();
+            assert_eq!((profiles.default.as_deref(), profiles.tables.len()), (Some("auto"), tables));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 import unittest
 
+import levels
 import publish
 import report
 
@@ -158,6 +159,28 @@ class Tables(unittest.TestCase):
         self.assertEqual(rows[0], "| direct | 1 KiB | 10 | 50 | 100 | 10.0 | – | 2.0 | 1.2 | 0 |")
         self.assertEqual(rows[1], "| bartizan | 1 KiB | 10 | 50 | 100 | 35.0 | 25.0 | 2.0 | 1.2 | 0 |")
 
+
+class Levels(unittest.TestCase):
+    def test_levels_compare_with_the_unconfined_server_of_the_same_round(self):
+        def call(peer, n, p50):
+            watched = {"server": {"cpu_seconds": 0.01, "rss_max_kib": 1_024 * p50, "rss_peak_kib": 0}}
+            return cell(peer, 1, n=n) | {"kind": "level", "p50_us": p50, "watched": watched}
+
+        def begin(peer, n, millis):
+            return {"kind": "begin", "peer": peer, "round": n, "open_ms_each": millis}
+
+        lines = [call(levels.PLAIN, n, p50) for n, p50 in enumerate((10, 20, 40))]
+        lines += [call("process", n, p50) for n, p50 in enumerate((11, 30, 80))] + [call("process", 3, 1_000)]
+        lines += [begin(levels.PLAIN, n, millis) for n in range(2) for millis in (20, 30 + n, 90)]
+        lines += [begin("process", n, millis) for n in range(2) for millis in (20, 36 + n, 37 + n)] + [{"kind": "level", "peer": "vm", "failed": "no runtime"}]
+        found = levels.Levels(lines)
+        self.assertEqual(found.over_plain("process", 1_024, "p50_us"), 1.5)
+        self.assertIsNone(found.over_plain("process", 10_000, "p50_us"))
+        self.assertEqual(found.start("process"), (36.5, 6))
+        self.assertEqual(found.start("vm"), (None, None))
+        text = levels.tables(found, [levels.PLAIN, "process", "vm"])
+        self.assertIn("| process | 1 KiB | 55 | 100 | 10.0 | 1,000.0 | 1.50 | 1.00 |", text)
+        self.assertIn("| vm | – | – |", text)
 
 if __name__ == "__main__":
     unittest.main()

@@ -25,6 +25,7 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(ROOT / "tests" / "sandbox")]
+import held  # noqa: E402
 import reach  # noqa: E402
 import harness  # noqa: E402
 from machine import SECRET, machine, quiet  # noqa: E402
@@ -352,6 +353,32 @@ def case_a_browser_keeps_its_own_sandbox():
             done = subprocess.run([*who, str(program), "sandbox", "shell", "--profile", profile, "--name", "browser", "--", *page], capture_output=True, text=True, timeout=120,
                                   stdin=subprocess.DEVNULL, cwd=home, env={"PATH": os.environ["PATH"], "HOME": str(home), "BARTIZAN_HOME": str(home / "state"), "LANG": "C.UTF-8"})
             equal("<p>shown</p>" in done.stdout, shown, f"{profile}: {done.stdout}{done.stderr}")
+
+
+def case_pages_of_a_site_are_fetched_and_browsed_and_of_no_other():
+    """Over TLS, with a certificate that nobody else trusts."""
+    browser = shutil.which("chromium")
+    check(browser, "there is no browser: tests/tools/setup.sh installs one where it can")
+    with machine() as place, contextlib.ExitStack() as stack:
+        bench = held.Bench(place, None, None, quiet())
+        net, authority = bench.net(), str(place / "outside" / "ours.pem")
+        playwright = [NODE, str(TOOLS / "npm" / "node_modules" / "@playwright" / "mcp" / "cli.js"), "--headless", "--isolated", "--ignore-https-errors", "--executable-path", browser,
+                      *(["--no-sandbox"] if os.getuid() == 0 else [])]
+        servers = {
+            "fetch": {"command": [str(python_programs() / "mcp-server-fetch"), "--ignore-robots-txt", "--allow-private-ips"], "env": {"SSL_CERT_FILE": authority},
+                      "sandbox": {"profile": "fetch", "net": net, "fs": {"ro": [authority]}}},
+            "browser": {"command": playwright, "sandbox": {"profile": "browser", "net": net}, "timeout": "120s"},
+        }
+        ask = asker(stack, stack.enter_context(bench.gateway(servers)))
+        for name, tool, refused in (("fetch", "fetch", "Failed"), ("browser", "browser_navigate", "ERR_")):
+            said = ask(name, tool, {"url": bench.url(path=f"/{name}")} | ({"raw": True} if name == "fetch" else {}))
+            check(any(f"/{name} " in asked["line"] for asked in bench.secure.asked), f"{name}: {said[:2000]}")
+            check(refused not in said, f"{name}: {said[:2000]}")
+            said = ask(name, tool, {"url": "https://example.com/"})
+            check(refused in said, f"{name}: {said[:2000]}")
+        ask("browser", "browser_navigate", {"url": bench.url()})
+        said = ask("browser", "browser_evaluate", {"function": "() => document.body.innerText"})
+        check("welcome" in said, said)
 
 
 def case_what_a_client_starts_takes_a_profile_too():

@@ -12,7 +12,7 @@ from process import WAYS, call, start, text
 MIB = 1024 * 1024
 # What bartizan may take at any moment (a debug build; a release takes less), with what detection keeps ready, and what a client
 # tries to make it take.
-MEMORY_BOUND, FLOOD = 160 * MIB, 300 * MIB
+MEMORY_BOUND, FLOOD = 112 * MIB, 300 * MIB
 LARGE = "x" * MIB
 
 
@@ -80,10 +80,11 @@ def begun(home, era, options):
 
 
 def peak(home, options, server):
-    """The most memory that the process in question has taken."""
+    """The most memory that the process in question has taken beside its code, of which builds without optimisation have more."""
     pid = server.process.pid if options else home.daemon_pid()
     status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    taken, code = (next(int(line.split()[1]) * 1024 for line in status if line.startswith(name)) for name in ("VmHWM:", "RssFile:"))
+    return taken - code
 
 
 def pour(server, era, until):

@@ -259,6 +259,26 @@ def case_a_configuration_behind_a_link_is_as_safe():
         check(done.returncode != 0 and "take off its sandbox" in done.stderr, done.stderr)
 
 
+def case_files_of_its_own_are_read_and_stay_as_they_are():
+    with machine() as place:
+        files = {"/etc/program/settings.json": "{\n  \"a\": 1\n}\n", "/etc/hosts": "127.0.0.1 chosen\n", "/opt/deep/er/x": ""}
+        levels = ["process", *(level for level, program in (("container", "runc"), ("vm", "runsc")) if shutil.which(program))]
+        servers = {level: shell(confined(place, level=level, fs={"files": files})) for level in levels}
+        with Gateway(servers, quiet()) as gateway:
+            for level in levels:
+                with Raw(gateway, f"/mcp/{level}") as client:
+                    run = lambda script: client.text("run", {"script": script})  # noqa: E731
+                    for path, text in files.items():
+                        equal(run(f"cat {path}"), text, f"{level} {path}")
+                    run("echo x > /etc/program/settings.json; rm -f /etc/hosts; chmod 777 /opt/deep/er/x; echo x > /etc/program/more")
+                    equal(run("cat /etc/program/settings.json /etc/hosts; cd /etc/program; echo *"), files["/etc/program/settings.json"] + files["/etc/hosts"] + "settings.json\n", level)
+        for where in (f"{place}/work/x", "/usr/share/x", "/dev/null/x"):
+            with Gateway({"held": shell(confined(place, fs={"files": {where: "planted"}}))}, quiet()) as gateway:
+                with contextlib.suppress(AssertionError), Raw(gateway, "/mcp/held"):
+                    raise SystemExit(f"a file at {where} was made")
+            check(not (place / "work" / "x").exists() and not pathlib.Path("/usr/share/x").exists(), where)
+
+
 def case_names_lead_where_the_machine_says_in_its_network():
     with machine() as place:
         host = pathlib.Path("/etc/resolv.conf").read_text()

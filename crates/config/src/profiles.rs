@@ -336,6 +336,9 @@ mod tests {
             ("[profile.a]\nfs.ro = [\"../x\"]\n[server.x.sandbox]\n", 4, "without `..`"),
             ("[server.x.sandbox]\nvariables = { \"A=B\" = \"x\" }\n", 4, "cannot be an environment variable"),
             ("[server.x.sandbox]\ninstall = { with = \"cargo\" }\n", 4, "unknown value `cargo`"),
+            ("[server.x.sandbox]\nfs.files = { \"x\" = \"\" }\n", 4, "no path of a file"),
+            ("[server.x.sandbox]\nfs.files = { \"/a/../x\" = \"\" }\n", 4, "no path of a file"),
+            ("[server.x.sandbox]\nfs.files = { \"/x\" = 1 }\n", 4, "found an integer"),
         ] {
             let wrong = read("[\"true\"]", text).unwrap_err();
             assert!(wrong.contains(said) && wrong.contains(&format!("test.toml:{line}:")), "{text}: {wrong}");

@@ -77,6 +77,8 @@ pub(crate) struct FilesTable {
     pub(crate) deny: Vec<String>,
     /// Seen empty, although something above it may be seen.
     pub(crate) hide: Vec<PathBuf>,
+    /// Files that are only in the sandbox: what stands in each, by its path there. None may lie in a directory that is shown.
+    pub(crate) files: BTreeMap<String, String>,
     /// Room for `/tmp`, `/var/tmp`, `/dev/shm` and the home directory together, in memory; all of it goes with the program.
     pub(crate) tmp: Size,
 }
@@ -94,6 +96,7 @@ impl Default for FilesTable {
             arguments: Arguments::default(),
             deny: DENY.iter().map(|name| (*name).to_owned()).collect(),
             hide: Vec::new(),
+            files: BTreeMap::new(),
             tmp: Size(64 << 20),
         }
     }
@@ -171,6 +174,8 @@ pub struct Sandbox {
     pub protected: Vec<(PathBuf, bool)>,
     /// Seen empty.
     pub hidden: Vec<PathBuf>,
+    /// Files that are only there, and what stands in them.
+    pub files: BTreeMap<PathBuf, String>,
     /// Bytes for temporary files.
     pub scratch: u64,
     /// Whether it is in the network of the machine.
@@ -246,6 +251,7 @@ pub(crate) fn sandbox(
     let directory = &std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| resolve(directory, path)).collect::<Vec<_>>();
     check_paths(&table.fs, place, problems);
+    check_files(&table.fs.files, root, path, problems);
     let (protected, require) =
         (protected(&table.fs.deny, place, problems), requirements(&table.require, place, problems));
     check_limits(table, place, problems);
@@ -289,6 +295,7 @@ pub(crate) fn sandbox(
         writable: paths(&table.fs.rw),
         protected,
         hidden: paths(&table.fs.hide),
+        files: table.fs.files.iter().map(|(path, text)| (PathBuf::from(path), text.clone())).collect(),
         scratch: table.fs.tmp.0,
         host_network: table.net.host,
         hosts,
@@ -367,6 +374,25 @@ fn check_variables(variables: &BTreeMap<String, String>, root: &Node<'_>, path: 
         if variable.is_empty() || variable.contains(['=', '\0']) || value.contains('\0') {
             let place = tree::key_place(root, &[path, &["variables", variable]].concat());
             problems.error(place, format!("`{variable}` cannot be an environment variable of that value"));
+        }
+    }
+}
+
+/// More than any program reads of its settings.
+const MAX_FILE: usize = 64 << 10;
+
+fn check_files(files: &BTreeMap<String, String>, root: &Node<'_>, path: &[&str], problems: &mut Problems) {
+    for (file, text) in files {
+        let place = tree::key_place(root, &[path, &["fs", "files", file]].concat());
+        let climbs = Path::new(file).components().any(|part| part == std::path::Component::ParentDir);
+        if !file.starts_with('/') || file.ends_with('/') || climbs || file.contains('\0') {
+            problems
+                .error(place, format!("`{file}` is no path of a file"))
+                .help("such as \"/etc/program/settings.json\"");
+        } else if text.len() > MAX_FILE {
+            problems
+                .error(place, format!("more than {MAX_FILE} bytes, which is no setting"))
+                .help("show a file of this machine with `fs.ro`");
         }
     }
 }

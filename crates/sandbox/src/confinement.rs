@@ -24,6 +24,10 @@ pub struct Confinement {
     pub hidden: Vec<PathBuf>,
     /// Names that lead to paths above, as symbolic links, and where to.
     pub links: Vec<(PathBuf, PathBuf)>,
+    /// Files that are only in the sandbox, and what stands in them; they may be read.
+    ///
+    /// None may lie in a directory of the host, as it would be written there.
+    pub files: Vec<(PathBuf, String)>,
     /// The directory that `HOME` names: it is made empty, and goes with the server.
     pub home: Option<PathBuf>,
     /// How many bytes may lie in `/tmp`, `/var/tmp`, `/dev/shm` and the home directory together.
@@ -48,6 +52,7 @@ impl Default for Confinement {
             protected: Vec::new(),
             hidden: Vec::new(),
             links: Vec::new(),
+            files: Vec::new(),
             home: None,
             scratch: 64 << 20,
             network: Network::default(),
@@ -189,6 +194,17 @@ impl Confinement {
         {
             return Err("the socket of the sandbox's relay has no plain absolute path");
         }
+        // Whatever is mounted or linked there leads to the host.
+        let shown = || all().chain(self.links.iter().map(|(from, _)| from));
+        let files = || self.files.iter().map(|(path, _)| path);
+        if files().any(|file| !is_plain(file) || file.parent().is_none()) {
+            return Err("a file of the sandbox's own has no plain absolute path");
+        }
+        if files().any(|file| shown().any(|path| file.starts_with(path))) {
+            return Err(
+                "a file of the sandbox's own lies where the sandbox shows something of this machine, or in its home directory",
+            );
+        }
         let inside = |name: &PathBuf| {
             !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)))
         };
@@ -245,6 +261,16 @@ mod tests {
         check(|c| c.writable = vec!["/a".into(), "/a/b".into()], "another");
         check(|c| (c.runtime, c.writable) = (Some(runtime("/opt/runc")), vec!["/opt".into()]), "replaced");
         check(|c| (c.runtime, c.writable) = (Some(runtime("/usr/sbin/runc")), vec!["/opt".into()]), "");
+        check(|c| c.files = vec![("/etc/x/y".into(), String::new())], "");
+        check(|c| c.files = vec![("etc/x".into(), String::new())], "plain");
+        check(|c| c.files = vec![("/".into(), String::new())], "plain");
+        check(|c| (c.writable, c.files) = (vec!["/w".into()], vec![("/w/x".into(), String::new())]), "shows");
+        check(|c| (c.read_only, c.files) = (vec!["/etc".into()], vec![("/etc/x".into(), String::new())]), "shows");
+        check(
+            |c| (c.links, c.files) = (vec![("/l".into(), "/w".into())], vec![("/l/x".into(), String::new())]),
+            "shows",
+        );
+        check(|c| (c.home, c.files) = (Some("/h".into()), vec![("/h/x".into(), String::new())]), "home");
         check(|c| c.scratch = 0, "room");
         check(|c| c.limits.pids = Some(0), "zero");
         let mut confinement = Confinement::default();

@@ -29,7 +29,7 @@ pub(crate) const ALL: &[Reason] = &[
     reason(
         "egress.encrypted_hello",
         "the handshake may name another host than the one that is seen",
-        "switch Encrypted Client Hello off in the program: for Chromium `--disable-features=EncryptedClientHello`",
+        "switch Encrypted Client Hello off in the program: for browsers `profile = \"browser\"` does so",
     ),
     reason("egress.ended", "both sides were done", ALLOWED),
     reason(

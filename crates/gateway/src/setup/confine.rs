@@ -86,6 +86,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         writable,
         protected: protected(sandbox),
         hidden: sandbox.hidden.iter().map(|path| in_workspace(path, workspace)).collect(),
+        files: sandbox.files.iter().map(|(path, text)| (path.clone(), text.clone())).collect(),
         links: Vec::new(),
         home,
         scratch: sandbox.scratch,
@@ -397,6 +398,7 @@ mod tests {
             install: None,
             read_only: vec!["/srv/data".into()],
             writable: vec!["${workspace}".into()],
+            files: [("/etc/x".into(), "y".to_owned())].into(),
             protected: vec![(".git/hooks".into(), true)],
             hidden: vec!["${workspace}/.env".into()],
             scratch: 1 << 20,
@@ -550,6 +552,7 @@ mod tests {
             (&vec![place("home/work")], &vec![place("home/work/.env")])
         );
         assert_eq!((confinement.home, launch.cwd), (Some(place("home")), Some(place("home/work"))));
+        assert_eq!(confinement.files, [("/etc/x".into(), "y".to_owned())]);
         assert_eq!(launch.env.get("TMPDIR"), None);
         assert!(confinement.exceptions.netlink_route && !confinement.exceptions.unix_sockets);
         std::fs::create_dir_all(place("home/app/node_modules/server/dist")).unwrap();

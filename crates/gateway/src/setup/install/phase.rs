@@ -73,6 +73,7 @@ fn sandbox(job: &Job, place: &Path) -> Sandbox {
         writable: [TREE, CACHE].map(|name| place.join(name)).into(),
         protected: Vec::new(),
         hidden: Vec::new(),
+        files: std::collections::BTreeMap::new(),
         scratch: 512 << 20,
         host_network: false,
         level: SandboxLevel::Process,

@@ -331,7 +331,13 @@ fn files(confinement: &Confinement) -> io::Result<()> {
         ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
         ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:2\n"),
     ];
-    fs::DirBuilder::new().recursive(true).mode(0o755).create("/etc")?;
+    let directories = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
+    for (path, content) in &confinement.files {
+        directories(path.parent().unwrap_or(path))?;
+        let mut file = fs::File::options().write(true).create_new(true).mode(0o444).open(path)?;
+        io::Write::write_all(&mut file, content.as_bytes())?;
+    }
+    directories(Path::new("/etc"))?;
     for (path, content) in contents {
         // A profile may show the machine's own.
         match fs::File::options().write(true).create_new(true).mode(0o644).open(path) {

@@ -16,6 +16,7 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
         protected,
         hidden,
         links,
+        files,
         home,
         scratch,
         network,
@@ -37,6 +38,11 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
     for (from, to) in links {
         put_text(out, from.as_os_str())?;
         put_text(out, to.as_os_str())?;
+    }
+    put_number(out, u32::try_from(files.len()).ok()?);
+    for (path, content) in files {
+        put_text(out, path.as_os_str())?;
+        put_text(out, OsStr::new(content))?;
     }
     put_text(out, home.as_ref().map_or(OsStr::new(""), |home| home.as_os_str()))?;
     put_long(out, *scratch);
@@ -88,6 +94,8 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let protected = (0..number(rest)?).map(|_| Some(Protected { name: text(rest)?.into(), directory: flag(rest)? }));
     let protected = protected.collect::<Option<_>>()?;
     let links = (0..number(rest)?).map(|_| Some((text(rest)?.into(), text(rest)?.into()))).collect::<Option<_>>()?;
+    let files = (0..number(rest)?).map(|_| Some((text(rest)?.into(), text(rest)?.into_string().ok()?)));
+    let files = files.collect::<Option<_>>()?;
     let home = Some(PathBuf::from(text(rest)?)).filter(|home| !home.as_os_str().is_empty());
     let scratch = long(rest)?;
     let network = match number(rest)? {
@@ -120,6 +128,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
         protected,
         hidden,
         links,
+        files,
         home,
         scratch,
         network,
@@ -164,6 +173,7 @@ pub(super) mod tests {
             ],
             hidden: vec!["/w/.ssh".into()],
             links: vec![("/bin".into(), "/usr/bin".into())],
+            files: vec![("/etc/x.json".into(), "{\n}".to_owned())],
             home: Some("/home/x".into()),
             scratch: 1 << 40,
             network: Network::Relay(Relay { socket: "/run/x.sock".into(), told: "443 80".to_owned() }),

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -447,6 +448,41 @@ def case_a_server_over_its_memory_ends_alone():
                     check("upstream.ended" in json.dumps(answer), answer)
                 equal(other.text("run", {"script": "echo alive"}), "alive\n")
             wait_for(lambda: "more memory than its sandbox" in gateway.said.read_text() + json.dumps(gateway.entries()), "nobody says why it ended")
+
+
+def case_what_some_servers_take_others_do_not_lack():
+    bombs = {
+        "forks": "f() { f | f & }; f; sleep 2; echo over",
+        "memory": "take all memory",
+        "files": "for place in $HOME/a $HOME/b /tmp/c; do dd if=/dev/zero of=$place bs=1M; done; echo over",
+        "words": "yes 'one line of many' | head -c 8000000 > /proc/$PPID/fd/2; echo over",
+    }
+    with machine() as place:
+        small = confined(place, limits={"memory": "96MiB", "pids": 40, "fsize": "8MiB"}, fs={"tmp": "16MiB"})
+        with Gateway({name: shell(small) for name in bombs} | {"good": shell(confined(place))}, quiet()) as gateway, contextlib.ExitStack() as stack:
+            good = stack.enter_context(Raw(gateway, "/mcp/good"))
+            clients = {name: stack.enter_context(Raw(gateway, f"/mcp/{name}")) for name in bombs}
+            ended = {}
+
+            def explode(name):
+                with contextlib.suppress(AssertionError, OSError):
+                    ended[name] = json.dumps(clients[name].ask("tools/call", {"name": "run", "arguments": {"script": bombs[name]}}))
+            threads = [threading.Thread(target=explode, args=(name,)) for name in bombs]
+            for thread in threads:
+                thread.start()
+            answered = 0
+            while any(thread.is_alive() for thread in threads):
+                equal(good.text("run", {"script": f"echo {answered} > {place}/work/x && cat {place}/work/x"}), f"{answered}\n")
+                answered += 1
+            check(answered > 3, answered)
+            check("upstream.ended" in ended["memory"], ended)
+            # Each was stopped by its own limit, and what did not end of it works on.
+            for name in ("files", "words"):
+                check("over" in ended[name], ended)
+                equal(clients[name].text("run", {"script": "echo alive"}), "alive\n", name)
+            check("File size limit exceeded" in ended["files"] and "No space left" in ended["files"], ended["files"])
+            said = gateway.said.stat().st_size
+            check(said < 8 << 20, f"{said} bytes of a server's words are in the log")
 
 
 def case_what_cannot_be_confined_is_not_started():

@@ -111,8 +111,19 @@ pub(crate) fn install(
             .error(place(&[]), "this bartizan is built without TLS, and cannot tell what installing reaches")
             .help("use one that is built with the feature `tls`, as released ones are");
     }
-    if table.registry.as_ref().is_some_and(|url| !url.starts_with("https://")) {
-        problems.error(place(&["registry"]), "a registry is an https URL").help("such as https://npm.example.com/");
+    let url = table.registry.as_deref().map(|url| (url, url.strip_prefix("https://")));
+    match url {
+        // What is shown of the line may not be the password.
+        Some((_, Some(rest))) if rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@')) => {
+            let start = place(&["registry"]).start;
+            problems
+                .error(start..start, "a registry is named without a user or a password, which what installs would see")
+                .help("use a registry that this machine reaches without one, or a mirror of it");
+        }
+        Some((_, None)) => {
+            problems.error(place(&["registry"]), "a registry is an https URL").help("such as https://npm.example.com/");
+        }
+        _ => {}
     }
     if let Some((program, arguments)) = command.and_then(|command| command.split_first())
         && let Err(why) = Packages::of(table.with, program, arguments)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Environment;
 use crate::problems::Problems;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Arguments, Sandbox};
 use crate::servers::{Command, Server, Upstream};
 use crate::suggest;
 use crate::tree::{self, Node};
@@ -36,6 +36,7 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     }
     if let Some(sandbox) = &command.sandbox {
         check_sandbox(name, sandbox, root, problems);
+        check_arguments(name, command, root, problems);
     }
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
@@ -64,6 +65,25 @@ fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, problems: &mut 
             } else if path == Path::new("/") {
                 problems.warn(place(), "the program sees the whole machine").help("name what it needs");
             }
+        }
+    }
+}
+
+/// Directories among the arguments that the program would see if they were there.
+fn check_arguments(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
+    if command.sandbox.as_ref().is_none_or(|sandbox| sandbox.arguments == Arguments::Unseen) {
+        return;
+    }
+    for (index, argument) in command.arguments.iter().enumerate() {
+        let value =
+            argument.split_once('=').filter(|_| argument.starts_with('-')).map_or(&**argument, |(_, value)| value);
+        let path = Path::new(value);
+        // A file is made by the program, a directory is not.
+        if path.is_absolute() && path.extension().is_none() && matches!(path.try_exists(), Ok(false)) {
+            let place = tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
+            problems
+                .warn(place, format!("there is no {}, so the program does not see it", path.display()))
+                .help("make it before the program starts, if it is a directory that it is to work with");
         }
     }
 }

@@ -265,6 +265,18 @@ pub(crate) fn sandbox(
         }
     }
     check_variables(&table.variables, root, path, problems);
+    if let Some(profile) = table.profile.as_deref().filter(|profile| FOR_HOSTS.contains(profile))
+        && command.is_some()
+        && hosts.is_empty()
+        && !table.net.host
+    {
+        problems
+            .warn(
+                place(&["profile"]),
+                format!("`{name}` reaches nothing, and the profile `{profile}` is for servers that do"),
+            )
+            .help("name the hosts that it needs in `net.allow`");
+    }
     if let Some(client) = command.and_then(|command| asks_a_daemon(command)).filter(|_| table.level != Level::None) {
         problems
             .warn(
@@ -312,6 +324,9 @@ pub(crate) fn sandbox(
         require,
     }
 }
+
+/// Profiles of servers that do nothing without a host to reach.
+const FOR_HOSTS: &[&str] = &["browser", "fetch"];
 
 /// The program of a command, if all that it does is to have somebody else start something.
 fn asks_a_daemon(command: &[String]) -> Option<&str> {

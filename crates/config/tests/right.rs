@@ -78,6 +78,30 @@ fn what_this_machine_lacks_is_a_warning() {
         ("command = ['bin']".to_owned(), Some("2 `")),
         ("command = ['./bin/here']\ncwd = 'bin'".to_owned(), Some("2 there is no program `./bin/here`")),
         ("command = ['here']\ncwd = 'none'".to_owned(), Some("3 there is no directory /")),
+        (
+            format!(
+                "command = ['here', '{there}/bin', '/no/such/file.db', '--at={there}/bin']\nsandbox.fs.arguments = 'rw'"
+            ),
+            None,
+        ),
+        ("command = ['here', '/no/such']".to_owned(), None),
+        ("command = ['here', '/no/such']\nsandbox.fs.arguments = 'rw'".to_owned(), Some("2 there is no /no/such, so")),
+        (
+            "command = ['here', '--at=/no/such']\nsandbox.fs.arguments = 'ro'".to_owned(),
+            Some("2 there is no /no/such, so"),
+        ),
+        (
+            "command = ['here']\nsandbox.profile = 'fetch'".to_owned(),
+            Some("3 `a` reaches nothing, and the profile `fetch`"),
+        ),
+        (
+            "command = ['here']\nsandbox = { profile = 'fetch', net = { host = true } }".to_owned(),
+            Some("3 `a` reaches all that"),
+        ),
+        (
+            "command = ['here']\nsandbox = { profile = 'fetch', net = { allow = ['a.example.com:443'] } }".to_owned(),
+            None,
+        ),
         ("command = ['here']\ncwd = 'plain'".to_owned(), Some("3 /")),
         (
             "command = ['here']\npass_env = ['HOME', 'NONE_SUCH']".to_owned(),

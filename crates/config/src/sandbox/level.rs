@@ -78,7 +78,11 @@ pub(super) fn alone(level: Level, keys: &[String], place: impl Fn(&[&str]) -> Pl
     if level != Level::None {
         return;
     }
-    for key in keys.iter().filter(|key| !["level", "runtime"].contains(&key.as_str())) {
+    // What a profile brings goes with it.
+    let profile = keys.iter().any(|key| key == "profile");
+    let stands =
+        |key: &&String| if profile { *key == "profile" } else { !["level", "runtime"].contains(&key.as_str()) };
+    for key in keys.iter().filter(stands) {
         problems
             .error(place(&[key]), format!("`{key}` does not hold at the level `none`, which confines nothing"))
             .help("leave it out, or choose another level");

@@ -30,7 +30,8 @@ if how == "wide":
     for path in ("/", "/home", "/etc", os.path.expanduser("~"), place):
         tried(os.listdir, path)
         for name in tried(os.listdir, path) or []:
-            tried(lambda: open(os.path.join(path, name), "rb").read(1))
+            if os.path.isfile(os.path.join(path, name)):
+                tried(lambda: open(os.path.join(path, name), "rb").read(1))
     for path in ("/etc/shadow", os.path.expanduser("~/.ssh/id"), os.path.expanduser("~/.aws/credentials")):
         print("got", (tried(lambda: open(path).read()) or "nothing")[:40], file=sys.stderr, flush=True)
     print("ssh", os.path.exists(os.path.expanduser("~/.ssh/id")), file=sys.stderr, flush=True)

@@ -237,9 +237,9 @@ def case_what_is_asked_and_written_has_to_make_sense():
         learn = lambda *words: of.run("sandbox", "learn", *words, "--offline", "--", *hostile("exits", "/"))  # noqa: E731
         for words, said in (((), "--out"), (("--out", there), "--force"), (("--out", link), "--force"), (("--out", of.root / "none" / "x"), "cannot write"),
                             (("--name", "git", "--out", of.root / "x"), "built-in"), (("--out", of.work / "x", "--write", of.work), "could change it"),
-                            (("--out", of.root / "x", "--write", of.work, "--write", of.work / ".."), "another"), (("--profile", "gti", "--out", of.root / "x"), "did you mean"),
+                            (("--out", of.root / "x", "--write", of.root / "outside", "--write", of.root / "outside" / "sub"), "another"), (("--profile", "gti", "--out", of.root / "x"), "did you mean"),
                             (("--out", of.root / "x", "--write", of.root / "state"), "state")):
-            (of.root / "state").mkdir(exist_ok=True)
+            [(of.root / name).mkdir(exist_ok=True) for name in ("state", "outside/sub")]
             done = learn(*words)
             check(done.returncode != 0 and said in done.stderr, f"{words}: {done.returncode} {done.stderr}")
             check(not (of.root / "x").exists() and there.read_text() == "kept")
@@ -251,7 +251,7 @@ def case_what_is_asked_and_written_has_to_make_sense():
 
 def case_names_write_no_lines():
     with place() as of:
-        names = [b'a"]\n[profile.evil]\nfs.ro = ["/"]\n#', b"b\r\n[server.evil]\rcommand = ['sh']", b"\x1b[2Jc\x07", "d\u202e\u2028e".encode(), b"''' \\", b"\xff\xfe", b"${HOME}", b"~*?"]
+        names = [b'a"]\n[profile.evil]\nfs.ro = ["x"]\n#', b"b\r\n[server.evil]\rcommand = ['sh']", b"\x1b[2Jc\x07", "d\u202e\u2028e".encode(), b"''' \\", b"\xff\xfe", b"${HOME}", b"~*?"]
         for number, name in enumerate(names):
             (of.work / str(number)).mkdir()
             with open(os.path.join(os.fsencode(of.work / str(number)), name), "wb") as file:

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{Deed, PathUse, Run, plain, real};
+use super::places::OWN_PLACE;
+use super::{Deed, HiddenPlace, PathUse, Run, plain, real};
 
 /// As many files of one directory as stand by themselves; of more the directory is given.
 const SIBLINGS: usize = 4;
 /// Entries of a list that somebody reads.
 pub(super) const READABLE: usize = 48;
+/// Lines about what is not given, of each kind but of what is hidden.
+const FEW: usize = 16;
 /// Directories whose entries have nothing to do with each other.
 const COLLECTIONS: &[&str] =
     &["/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/lib", "/var/log", "/var/cache", "/etc"];
@@ -46,7 +49,8 @@ impl Refused {
         if self.lines.iter().any(|(known, at, _)| known == what && at == path) {
             return;
         }
-        if self.lines.len() < READABLE {
+        // Of hidden places there are few, each is said once, and none is lost among others.
+        if what == "hidden" || self.lines.iter().filter(|(known, ..)| known == what).count() < FEW {
             self.lines.insert((what.to_owned(), path.to_owned(), why));
         } else {
             self.more = self.more.saturating_add(1);
@@ -130,7 +134,13 @@ fn sort(run: &Run, one: &PathUse, path: &Path) -> Sorted {
     }
     let found = real(&one.path);
     let both = || [Some(path), found.as_deref()].into_iter().flatten();
-    let hidden = run.hidden.iter().find(|place| both().any(|path| path.starts_with(&place.path)));
+    // Who names what lies there means it, unless it is Bartizan's own.
+    let is_meant = |place: &HiddenPlace| {
+        let named = run.read_only.iter().chain(&run.writable);
+        place.why != OWN_PLACE && named.into_iter().any(|at| at.starts_with(&place.path) && is_in(path, at))
+    };
+    let mut hidden = run.hidden.iter().filter(|place| both().any(|path| path.starts_with(&place.path)));
+    let hidden = hidden.find(|place| !is_meant(place));
     if let Some(place) = hidden {
         return Sorted::Hidden(place.path.clone(), format!("{}; by {}", place.why, one.by));
     }
@@ -198,35 +208,9 @@ impl Wanted {
 
     /// Sorts it into what is given and what is not.
     fn give(self, run: &Run, given: &mut Given) {
-        let mut chosen: BTreeMap<PathBuf, String> = BTreeMap::new();
-        let mut beside: BTreeMap<PathBuf, Vec<(PathBuf, String)>> = BTreeMap::new();
-        for (file, by) in self.files {
-            match packages(&file).filter(|at| !is_wide(run, at)) {
-                Some(at) => drop(chosen.entry(at).or_insert_with(|| format!("packages, read by {by}"))),
-                None => beside.entry(file.parent().unwrap_or(Path::new("/")).to_owned()).or_default().push((file, by)),
-            }
-        }
-        for (directory, by) in &self.listed {
-            let read = beside.get(directory).map_or(0, Vec::len);
-            let is_meant = run.arguments.iter().any(|word| is_in(directory, word));
-            if is_meant && !holds_too_much(run, directory) || read >= 2 && !is_wide(run, directory) {
-                chosen.insert(directory.clone(), format!("listed by {by}; everything below is seen"));
-            }
-        }
-        for (directory, files) in beside {
-            let is_many = files.len() >= SIBLINGS && !is_wide(run, &directory) && !has_secrets(&directory);
-            if is_many && !chosen.contains_key(&directory) {
-                let (count, by) = (files.len(), files.first().map(|(_, by)| by.clone()).unwrap_or_default());
-                chosen.insert(directory, format!("{count} files read, first by {by}; everything below is seen"));
-                continue;
-            }
-            for (file, by) in files {
-                let warning = if looks_secret(&file) { "; it looks like a secret" } else { "" };
-                chosen.insert(file, format!("read by {by}{warning}"));
-            }
-        }
-        let all: Vec<PathBuf> =
-            chosen.keys().chain(given.read_only.keys()).chain(given.writable.keys()).cloned().collect();
+        let chosen = self.chosen(run);
+        let before = given.read_only.keys().chain(given.writable.keys());
+        let all: Vec<PathBuf> = chosen.keys().chain(before).cloned().collect();
         let is_covered = |path: &Path| all.iter().any(|at| path != at && path.starts_with(at));
         let mut count = 0_usize;
         for (path, why) in chosen.into_iter().filter(|(path, _)| !is_covered(path)) {
@@ -236,24 +220,69 @@ impl Wanted {
                 count = count.saturating_add(1);
                 given.read_only.entry(path).or_insert(why);
             } else {
-                given.refused.add(
-                    "read",
-                    &path,
-                    format!("more than {READABLE} entries are read by nobody; name what they lie in"),
-                );
+                let why = format!("more than {READABLE} entries are read by nobody; name what they lie in");
+                given.refused.add("read", &path, why);
             }
         }
-        let known = |path: &Path| all.iter().any(|at| path.starts_with(at) || at.starts_with(path));
-        let above = |path: &Path| run.shown_anyway.iter().chain(&run.home).any(|at| at.starts_with(path));
-        for (path, by) in
-            self.listed.into_iter().filter(|(path, _)| !known(path) || !all.iter().any(|at| path.starts_with(at)))
-        {
+        let is_given = |path: &Path| all.iter().any(|at| path.starts_with(at));
+        for (path, by) in from_the_top(self.listed).filter(|(path, _)| !is_given(path)) {
             given.refused.add("list", &path, format!("everything below would be seen; by {by}"));
         }
-        for (path, by) in self.looked.into_iter().filter(|(path, _)| !known(path) && !above(path)) {
+        // What lies above of something that is there is looked at by whoever looks for that.
+        let seen = || all.iter().chain(&run.shown_anyway).chain(&run.home);
+        let is_above = |path: &Path| seen().any(|at| at.starts_with(path));
+        for (path, by) in from_the_top(self.looked).filter(|(path, _)| !is_given(path) && !is_above(path)) {
             given.refused.add("look", &path, format!("by {by}"));
         }
     }
+
+    /// Files, or directories in their place, each with why.
+    fn chosen(&self, run: &Run) -> BTreeMap<PathBuf, String> {
+        let mut chosen: BTreeMap<PathBuf, String> = BTreeMap::new();
+        let meant: Vec<&PathBuf> = run.arguments.iter().filter(|word| word.is_dir() && is_narrow(run, word)).collect();
+        for word in &meant {
+            let count = self.files.keys().chain(self.listed.keys()).filter(|path| path.starts_with(word)).count();
+            if count >= SIBLINGS && !is_shown(run, word) {
+                chosen.insert((*word).clone(), format!("named by the command, {count} uses; everything below is seen"));
+            }
+        }
+        let mut beside: BTreeMap<PathBuf, Vec<(&PathBuf, &String)>> = BTreeMap::new();
+        for (file, by) in &self.files {
+            match packages(file).filter(|at| !is_wide(run, at)) {
+                Some(at) => drop(chosen.entry(at).or_insert_with(|| format!("packages, read by {by}"))),
+                None => beside.entry(file.parent().unwrap_or(Path::new("/")).to_owned()).or_default().push((file, by)),
+            }
+        }
+        let is_open = |directory: &Path| !is_wide(run, directory) && !has_secrets(directory);
+        for (directory, by) in &self.listed {
+            let read = beside.get(directory).map_or(0, Vec::len);
+            let is_meant = meant.iter().any(|word| is_in(directory, word)) && !holds_too_much(run, directory);
+            if is_meant || read >= 2 && is_open(directory) {
+                let why = format!("listed by {by}; everything below is seen");
+                chosen.entry(directory.clone()).or_insert(why);
+            }
+        }
+        for (directory, files) in beside {
+            if files.len() >= SIBLINGS && is_open(&directory) {
+                let (count, by) = (files.len(), files.first().map(|(_, by)| by.as_str()).unwrap_or_default());
+                let why = format!("{count} files read, first by {by}; everything below is seen");
+                chosen.entry(directory).or_insert(why);
+                continue;
+            }
+            for (file, by) in files {
+                let warning = if looks_secret(file) { "; it looks like a secret" } else { "" };
+                chosen.insert(file.clone(), format!("read by {by}{warning}"));
+            }
+        }
+        chosen
+    }
+}
+
+/// In the order of how wide they are, so that masses of small ones hide none that is wide.
+fn from_the_top(list: BTreeMap<PathBuf, String>) -> impl Iterator<Item = (PathBuf, String)> {
+    let mut list: Vec<_> = list.into_iter().collect();
+    list.sort_by_key(|(path, _)| path.components().count());
+    list.into_iter()
 }
 
 /// The directory of the packages that a file belongs to.
@@ -272,6 +301,11 @@ fn is_wide(run: &Run, directory: &Path) -> bool {
     let of_the_user = run.home.as_ref().is_some_and(|home| directory.parent() == Some(home));
     let is_high = directory.components().count() <= 2;
     is_high || is_collection || in_a_collection || of_the_user || holds_too_much(run, directory)
+}
+
+/// Whether a directory that the command names may be given as that.
+fn is_narrow(run: &Run, directory: &Path) -> bool {
+    directory.components().count() > 2 && !holds_too_much(run, directory)
 }
 
 /// Whether it holds what nobody means who names a directory.

@@ -13,6 +13,9 @@ pub struct HiddenPlace {
     pub why: &'static str,
 }
 
+/// Why nothing of Bartizan's own is shown, whoever names it.
+pub(super) const OWN_PLACE: &str = "Bartizan's own";
+
 /// In the home directory of a user.
 const OF_A_USER: &[(&str, &str)] = &[
     (".ssh", "keys of ssh"),
@@ -29,6 +32,8 @@ const OF_A_USER: &[(&str, &str)] = &[
     (".npmrc", "tokens of npm"),
     (".yarnrc.yml", "tokens of npm"),
     (".pypirc", "passwords of PyPI"),
+    (".config/pip", "passwords of PyPI"),
+    (".pip", "passwords of PyPI"),
     (".cargo/credentials", "tokens of crates.io"),
     (".cargo/credentials.toml", "tokens of crates.io"),
     (".gem/credentials", "tokens of RubyGems"),
@@ -87,6 +92,8 @@ const OF_THE_MACHINE: &[(&str, &str)] = &[
     ("/etc/sudoers", "who may be root"),
     ("/etc/sudoers.d", "who may be root"),
     ("/etc/ssh", "keys of this host"),
+    ("/etc/npmrc", "tokens of npm"),
+    ("/etc/pip.conf", "passwords of PyPI"),
     ("/etc/ssl/private", "keys of this host"),
     ("/etc/pki/tls/private", "keys of this host"),
     ("/etc/letsencrypt", "keys of this host"),
@@ -111,7 +118,7 @@ const OF_THE_MACHINE: &[(&str, &str)] = &[
 pub fn hidden(home: Option<&Path>, own: &[PathBuf]) -> Vec<HiddenPlace> {
     let of_a_user = home.into_iter().flat_map(|home| OF_A_USER.iter().map(|(name, why)| (home.join(name), *why)));
     let of_the_machine = OF_THE_MACHINE.iter().map(|(path, why)| (PathBuf::from(path), *why));
-    let own = own.iter().map(|path| (path.clone(), "Bartizan's own"));
+    let own = own.iter().map(|path| (path.clone(), OWN_PLACE));
     let mut all = Vec::new();
     for (path, why) in own.chain(of_a_user).chain(of_the_machine) {
         for path in [Some(path.clone()), real(&path).filter(|real| *real != path)].into_iter().flatten() {

@@ -126,6 +126,11 @@ fn several_files_of_one_directory_are_given_as_that() {
     assert_eq!(given(&deep), [machine.at("srv/data/deep")]);
     // Beside what looks like a secret, files stand by themselves.
     assert_eq!(given(&["srv/keys/1", "srv/keys/2", "srv/keys/3", "srv/keys/4"]).len(), 4);
+    // A directory that the command names is given as that, once it is used.
+    let mut run = machine.run();
+    run.arguments = vec![machine.at("srv/keys"), machine.at("home"), "/".into()];
+    uses(&mut run, Deed::Read, ["srv/keys/1", "srv/keys/2", "srv/keys/3", "srv/keys/4"].map(|at| machine.at(at)));
+    assert_eq!(read(&run.profile()).read_only, [machine.at("srv/keys")]);
     let packages = ["srv/app/node_modules/one/index.js", "srv/app/node_modules/one/node_modules/two/x.js"];
     assert_eq!(given(&packages), [machine.at("srv/app/node_modules")]);
 }
@@ -174,6 +179,17 @@ fn what_is_hidden_is_said_and_not_given() {
         let line = format!("# - what no server is shown: {} ({why}; by node)\n", machine.at(place).display());
         assert!(text.contains(&line), "{text}");
     }
+    // Unless the user names it, and it is not Bartizan's own.
+    let mut run = machine.run();
+    run.read_only = ["home/u/.ssh/id", "state/bartizan/audit"].map(|at| machine.at(at)).into();
+    uses(
+        &mut run,
+        Deed::Read,
+        ["home/u/.ssh/id", "home/u/.ssh/other", "state/bartizan/audit"].map(|at| machine.at(at)),
+    );
+    let text = run.profile();
+    assert_eq!(read(&text).read_only, [machine.at("home/u/.ssh/id")], "{text}");
+    assert!(text.contains("(keys of ssh; by node)") && text.contains("(Bartizan's own; by node)"), "{text}");
     // In what the user names it stays hidden.
     let mut run = machine.run();
     run.read_only = vec![machine.at("home/u")];
@@ -213,8 +229,8 @@ fn what_was_refused_is_said() {
 fn names_never_leave_their_texts_and_comments() {
     let machine = Machine::new();
     let names: [&[u8]; 11] = [
-        b"a\", # x\n]\n[profile.evil]\nfs.ro = [\"/\"]\n#",
-        b"b\nrw = [\"/home\"]",
+        b"a\", # x\n]\n[profile.evil]\nfs.ro = [\"x\"]\n#",
+        b"b\nrw = [\"home\"]",
         b"c\r\n[server.evil]\rcommand = [\"sh\"]",
         b"d\\\"e\\",
         b"\x1b[2J\x07 f",

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_config::learned::{HostUse, Run, hidden};
+use bartizan_config::learned::{HostUse, hidden};
 use bartizan_config::{Config, SandboxLevel};
 use bartizan_sandbox::{Child, Confinement, ExitStatus, Network, Signal, Watch};
 use rustix::event::{PollFd, PollFlags};
@@ -31,6 +31,11 @@ pub use self::ask::Listed;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long it may go on after its client has closed its input, and it has read all of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// That whoever writes to a socket has ended that; other systems, where nothing is learnt, have no such word.
+#[cfg(target_os = "linux")]
+const ENDED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const ENDED: PollFlags = PollFlags::empty();
 /// Hosts that are kept.
 const MOST_HOSTS: usize = 512;
 
@@ -224,12 +229,12 @@ fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<()>, RunError> {
     let stdin = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
     let work = move || {
         loop {
-            let mut watched = [PollFd::new(&stdin, PollFlags::RDHUP)];
+            let mut watched = [PollFd::new(&stdin, ENDED)];
             if rustix::event::poll(&mut watched, None).is_err_and(|error| error != rustix::io::Errno::INTR) {
                 return;
             }
             let [found] = watched.map(|fd| fd.revents());
-            if found.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL) {
+            if found.intersects(PollFlags::HUP | ENDED | PollFlags::ERR | PollFlags::NVAL) {
                 break;
             }
         }

@@ -231,6 +231,7 @@ def installed(gateway):
 
 def case_npx_is_installed_once_and_runs_without_the_registry():
     with machine() as place, contextlib.ExitStack() as stack:
+        registry()
         # An npm that says what it sees, before it is what it is.
         programs = place / "outside" / "bin"
         programs.mkdir()

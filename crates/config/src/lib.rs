@@ -21,6 +21,7 @@ mod idle;
 mod install;
 mod kept;
 mod labels;
+pub mod learned;
 mod listen;
 mod machine;
 mod model;

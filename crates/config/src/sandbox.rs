@@ -265,30 +265,13 @@ pub(crate) fn sandbox(
         }
     }
     check_variables(&table.variables, root, path, problems);
-    if let Some(profile) = table.profile.as_deref().filter(|profile| FOR_HOSTS.contains(profile))
-        && command.is_some()
-        && hosts.is_empty()
-        && !table.net.host
-    {
-        problems
-            .warn(
-                place(&["profile"]),
-                format!("`{name}` reaches nothing, and the profile `{profile}` is for servers that do"),
-            )
-            .help("name the hosts that it needs in `net.allow`");
-    }
-    if let Some(client) = command.and_then(|command| asks_a_daemon(command)).filter(|_| table.level != Level::None) {
-        problems
-            .warn(
-                tree::key_place(root, path),
-                format!("`{client}` has its servers started outside of any sandbox, and cannot do that from within"),
-            )
-            .help("confine the program itself, or write `level = \"none\"` and start with `--allow-unconfined`");
-    }
     let install = table.install.as_ref().map(|install| {
         let place = |keys: &[&str]| place(&[&["install"], keys].concat());
         install::install(install, command, place, problems)
     });
+    if let Some(command) = command {
+        warn_of_use(table, (name, command), hosts.is_empty(), place, problems);
+    }
     if table.net.host {
         let place = place(&["net", "host"]);
         problems
@@ -327,6 +310,27 @@ pub(crate) fn sandbox(
 
 /// Profiles of servers that do nothing without a host to reach.
 const FOR_HOSTS: &[&str] = &["browser", "fetch"];
+
+/// Warns of a table that a server of this command can do nothing with.
+fn warn_of_use(
+    table: &SandboxTable,
+    (name, command): (&str, &[String]),
+    reaches_nothing: bool,
+    place: impl Fn(&[&str]) -> Place,
+    problems: &mut Problems,
+) {
+    let profile = table.profile.as_deref().filter(|profile| FOR_HOSTS.contains(profile));
+    if let Some(profile) = profile.filter(|_| reaches_nothing && !table.net.host) {
+        let text = format!("`{name}` reaches nothing, and the profile `{profile}` is for servers that do");
+        problems.warn(place(&["profile"]), text).help("name the hosts that it needs in `net.allow`");
+    }
+    if let Some(client) = asks_a_daemon(command).filter(|_| table.level != Level::None) {
+        let text = format!("`{client}` has its servers started outside of any sandbox, and cannot do that from within");
+        problems
+            .warn(place(&[]), text)
+            .help("confine the program itself, or write `level = \"none\"` and start with `--allow-unconfined`");
+    }
+}
 
 /// The program of a command, if all that it does is to have somebody else start something.
 fn asks_a_daemon(command: &[String]) -> Option<&str> {

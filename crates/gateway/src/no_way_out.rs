@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_config::Sandbox;
+use bartizan_config::learned::HostUse;
 use bartizan_sandbox::Launch;
 
 use crate::recorder::Recorder;
@@ -57,6 +58,26 @@ pub(crate) fn open(
 /// The same, where nothing is recorded.
 pub(crate) fn try_open(_server: &str, sandbox: Option<&Sandbox>, _launch: &mut Launch) -> io::Result<Option<Way>> {
     refuse(sandbox).map(|()| None)
+}
+
+/// Who would be told of each host that is asked for.
+pub(crate) type Seen = Arc<dyn Fn(HostUse) + Send + Sync>;
+
+/// There is none, so that nothing is reached.
+///
+/// # Errors
+/// If hosts were named.
+pub(crate) fn open_to_see(
+    _server: &str,
+    (_sandbox, hosts): (&Sandbox, Option<&[String]>),
+    _launch: &mut Launch,
+    _recorder: &Arc<Recorder>,
+    _seen: Seen,
+) -> io::Result<Option<Way>> {
+    if hosts.is_some() {
+        return Err(io::Error::other("this bartizan is built without TLS, and cannot tell what passes"));
+    }
+    Ok(None)
 }
 
 fn refuse(sandbox: Option<&Sandbox>) -> io::Result<()> {

@@ -14,15 +14,21 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bartizan_config::learned::HostUse;
 use bartizan_config::{BoundSecret, Sandbox};
-use bartizan_egress::{Egress, Listening, Parts, Policy, Secret, Settings, Sink, System, Timeouts, Token, native_tls};
+use bartizan_egress::{
+    Egress, Listening, Parts, Policy, Rule, Secret, Settings, Sink, System, Timeouts, Token, native_tls,
+};
 use bartizan_sandbox::{Launch, Network, Relay};
 use http::HeaderName;
 use zeroize::Zeroizing;
 
-use self::log::{Log, Nobody};
+use self::log::{Log, Nobody, Told};
 use self::place::Place;
 use crate::recorder::Recorder;
+
+/// Who is told of each host that is asked for.
+pub(crate) type Seen = Arc<dyn Fn(HostUse) + Send + Sync>;
 
 /// Where the relay listens for programs that know of proxies.
 const PROXY: &str = "http://127.0.0.1:3128";
@@ -105,24 +111,50 @@ pub(crate) fn try_open(server: &str, sandbox: Option<&Sandbox>, launch: &mut Lau
     way_out.map(|way_out| way_out.open(launch)).transpose()
 }
 
+/// Opens one for a single start of a program of which it is to be found out what it reaches: to every public host at the
+/// usual ports, or only to those that are named, each of which is told to `seen` as well.
+///
+/// # Errors
+/// As those of [`of`] and [`WayOut::open`].
+pub(crate) fn open_to_see(
+    server: &str,
+    (sandbox, hosts): (&Sandbox, Option<&[String]>),
+    launch: &mut Launch,
+    recorder: &Arc<Recorder>,
+    seen: Seen,
+) -> io::Result<Option<Way>> {
+    let usual = [Rule::any(443), Rule::any(80)];
+    let named = |hosts: &[String]| hosts.iter().map(|host| Rule::parse(host).map_err(io::Error::other)).collect();
+    let rules: Vec<Rule> = hosts.map_or_else(|| Ok(usual.into()), named)?;
+    let limits = *sandbox.policy().map_err(io::Error::other)?.limits();
+    let ports = hosts.into_iter().flatten().filter_map(|host| host.rsplit_once(':')).map(|(_, port)| port.to_owned());
+    let sink = Arc::new(Told { log: Log(Arc::clone(recorder)), seen });
+    let policy = Policy::new(rules, limits);
+    made(server, policy, sandbox.secrets.clone(), ports.collect(), sink)?.open(launch).map(Some)
+}
+
 fn reported_to(server: &str, sandbox: Option<&Sandbox>, sink: Arc<dyn Sink>) -> io::Result<Option<Arc<WayOut>>> {
     let Some(sandbox) = sandbox.filter(|sandbox| !sandbox.hosts.is_empty()) else { return Ok(None) };
     let ports = sandbox.hosts.iter().filter_map(|held| held.host.rsplit_once(':')).map(|(_, port)| port.to_owned());
     let mut ports: Vec<String> = ports.collect();
     ports.sort_unstable();
     ports.dedup();
-    let state = State {
-        policy: sandbox.policy().map_err(io::Error::other)?,
-        secrets: sandbox.secrets.clone(),
-        ports,
-        open: BTreeMap::new(),
-        opened: 0,
-        before: Vec::new(),
-    };
+    let policy = sandbox.policy().map_err(io::Error::other)?;
+    made(server, policy, sandbox.secrets.clone(), ports, sink).map(Some)
+}
+
+fn made(
+    server: &str,
+    policy: Policy,
+    secrets: Vec<BoundSecret>,
+    ports: Vec<String>,
+    sink: Arc<dyn Sink>,
+) -> io::Result<Arc<WayOut>> {
+    let state = State { policy, secrets, ports, open: BTreeMap::new(), opened: 0, before: Vec::new() };
     // Rather now than at the first start.
     bound(&state.secrets)?;
     let parts = Parts { resolver: Arc::new(System::default()), sink, tls: native_tls()? };
-    Ok(Some(Arc::new(WayOut { server: server.to_owned(), parts, state: Mutex::new(state) })))
+    Ok(Arc::new(WayOut { server: server.to_owned(), parts, state: Mutex::new(state) }))
 }
 
 /// Secrets with placeholders of their own.

@@ -69,6 +69,8 @@ enum Pattern {
     /// What the name of a host ends with, from the dot on.
     Below(Box<str>),
     Addresses(Range),
+    /// Every host. No text is read as this.
+    Any,
 }
 
 /// Requests that are allowed where a host is not allowed as a whole.
@@ -140,6 +142,12 @@ impl Rule {
         Ok(Rule { pattern, port, near: Vec::new(), requests: Vec::new() })
     }
 
+    /// Any host at a port, in as far as it is public: to find out what a program reaches, and nothing that a configuration says.
+    #[must_use]
+    pub fn any(port: u16) -> Rule {
+        Rule { pattern: Pattern::Any, port, near: Vec::new(), requests: Vec::new() }
+    }
+
     /// The same, where the name may also lead to addresses in these ranges that are not public: of a private network, of this machine,
     /// or, each by itself, the host's own.
     #[must_use]
@@ -168,6 +176,7 @@ impl Rule {
             (Pattern::Addresses(range), Host::Address(address)) => {
                 range.names(*address).then_some(usize::from(range.bits()))
             }
+            (Pattern::Any, _) => Some(0),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Confinement, Environment, Prepare, Runtime, SpawnError, platform};
+use crate::{Child, Confinement, Environment, Prepare, Runtime, SpawnError, Watch, platform};
 
 /// How much a server is kept apart from the rest of the machine.
 ///
@@ -84,6 +84,20 @@ impl Launch {
     pub async fn spawn_with(&self, stdio: [OwnedFd; 3]) -> Result<Child, SpawnError> {
         let launch = self.prepared().await?;
         platform::start_with(&*launch.found()?, stdio).await
+    }
+
+    /// The same, and notes in `watch` what the server asks the system for, without tracing it: each call that names a path, an
+    /// address or a kind of socket waits until it was looked at. What is let through and what is not stays as it is.
+    ///
+    /// Only for a confined server at [`Level::Process`], and not of a thread that may end before the server does.
+    pub async fn spawn_watched(&self, stdio: [OwnedFd; 3], watch: &Watch) -> Result<Child, SpawnError> {
+        let launch = self.prepared().await?;
+        if launch.level() != Level::Process {
+            return Err(SpawnError::Invalid {
+                what: "only a server that is confined at the level `process` is watched",
+            });
+        }
+        platform::start_watched(&launch, stdio, watch.clone()).await
     }
 
     /// Does all that a start does but for running the program and what is done before, and says what a start would fail with.

@@ -21,6 +21,7 @@ mod prepare;
 mod probe;
 mod runtimes;
 mod stderr;
+mod watched;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -42,3 +43,4 @@ pub use prepare::{Prepare, Prepared};
 pub use probe::{Device, Host, Keeper, Kept, LANDLOCK, Tried, Unmet, Wall, keepers, unmet};
 pub use runtimes::{FoundRuntime, Runtime, RuntimeKind, runtimes};
 pub use stderr::StderrTail;
+pub use watched::{Asked, SocketKind, Watch, Watched, Wish};

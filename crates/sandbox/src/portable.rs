@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::child::Order;
 use crate::probe::{Device, Host, Kept};
-use crate::{Child, ExitStatus, Launch, Limits, SpawnError};
+use crate::{Child, ExitStatus, Launch, Limits, SpawnError, Watch};
 
 /// Does nothing: there is no launcher here.
 pub fn init_if_asked() {}
@@ -63,6 +63,12 @@ pub async fn probe() -> io::Result<Host> {
 /// Refuses: what somebody looks around in is confined.
 pub(crate) async fn start_with(_launch: &Launch, _stdio: [OwnedFd; 3]) -> Result<Child, SpawnError> {
     Err(SpawnError::Sandbox { step: "be made: this system has none of what it needs".to_owned(), source: None })
+}
+
+/// Refuses: what is watched is confined.
+#[expect(clippy::unused_async, reason = "where there is something to watch, it takes time")]
+pub(crate) async fn start_watched(_launch: &Launch, _stdio: [OwnedFd; 3], _watch: Watch) -> Result<Child, SpawnError> {
+    Err(SpawnError::Sandbox { step: "be watched: this system has none of what that needs".to_owned(), source: None })
 }
 
 pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {

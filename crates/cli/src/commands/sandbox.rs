@@ -1,4 +1,6 @@
-//! `bartizan sandbox`: shows profiles, installs what confined servers run, and looks around in a sandbox.
+//! `bartizan sandbox`: shows profiles, learns new ones, installs what confined servers run, and looks around in a sandbox.
+
+mod learn;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -22,9 +24,11 @@ Examples:
   bartizan sandbox shell notes                   looks around where the server `notes` would run
   bartizan sandbox shell --profile strict        the same for a profile
   bartizan sandbox shell notes -- ls -la /       one command instead
-  bartizan sandbox install tickets --update      has the newest version of what `tickets` runs";
+  bartizan sandbox install tickets --update      has the newest version of what `tickets` runs
+  bartizan sandbox learn --try -- notes-server ~/notes
+                                                 what that server needs to start, as a profile to be read";
 
-/// Shows the profiles of confined servers, installs what they run, and looks around in a sandbox
+/// Shows the profiles of confined servers and learns new ones, installs what they run, and looks around in a sandbox
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -47,6 +51,11 @@ enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Runs a server to see what it needs, and writes the smallest profile that fits, to be read before it is used
+    ///
+    /// The server is confined, and sees your files all the same, read-only, but for places of secrets. Put it in the place of
+    /// the server's command in a client, and use the server as you would; the profile is written when it ends.
+    Learn(Box<learn::Arguments>),
     /// Starts a shell, or a command, in the sandbox that a server would get
     Shell {
         #[command(flatten)]
@@ -81,6 +90,7 @@ impl Arguments {
             Command::Profiles { name: None } => list(),
             Command::Profiles { name: Some(name) } => show(&name),
             Command::Install { whose, update } => install(&whose, update),
+            Command::Learn(arguments) => arguments.run(),
             Command::Shell { whose } => shell(&whose),
         }
     }

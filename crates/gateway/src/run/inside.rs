@@ -17,10 +17,10 @@ use crate::way_out::{self, Way};
 
 /// The sandbox that one server gets.
 pub struct Inside {
-    gateway: Arc<Gateway>,
-    name: String,
-    sandbox: Sandbox,
-    launch: Launch,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) name: String,
+    pub(super) sandbox: Sandbox,
+    pub(super) launch: Launch,
 }
 
 impl Inside {
@@ -131,7 +131,7 @@ impl Inside {
         Ok((launch.spawn_with(stdio).await?, way_out))
     }
 
-    fn job(&self) -> Result<Option<Job>, RunError> {
+    pub(super) fn job(&self) -> Result<Option<Job>, RunError> {
         let job = Job::of(&self.name, Some(&self.sandbox), &self.launch, &self.gateway.recorder);
         Ok(job.map_err(|why| SetupError::Install { server: self.name.clone(), why })?)
     }

@@ -31,6 +31,7 @@ const SYSTEM: &[&str] = &[
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
+    "/etc/locale.alias",
     "/etc/localtime",
     "/etc/mime.types",
     "/etc/crypto-policies",
@@ -199,6 +200,16 @@ fn real(path: &Path) -> PathBuf {
 pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
     let confinement = launch.confinement.as_ref()?;
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
+    let own = own(config).into_iter();
+    // Also where it is found, if that is a link: whoever can replace that needs not change the file.
+    let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
+    own.flat_map(|path| [Some(real(&path)), found(&path)])
+        .flatten()
+        .find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
+}
+
+/// What is Bartizan's own on this machine, by a configuration: files, and directories that hold nothing else.
+pub(crate) fn own(config: &Config) -> Vec<PathBuf> {
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
     let text = |name: &str| std::env::var(name).ok();
     // The program itself, all that it keeps, and the file that it reads where none is named.
@@ -208,12 +219,7 @@ pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
         bartizan_config::user_config_place(|name| std::env::var_os(name)),
     ];
     let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
-    let own = own.chain(usual.iter().flatten().map(PathBuf::as_path));
-    // Also where it is found, if that is a link: whoever can replace that needs not change the file.
-    let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
-    own.flat_map(|path| [Some(real(path)), found(path)])
-        .flatten()
-        .find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
+    own.chain(usual.iter().flatten().map(PathBuf::as_path)).map(Path::to_owned).collect()
 }
 
 /// What has to be looked for; without the others nothing starts confined.

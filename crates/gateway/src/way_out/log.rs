@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bartizan_config::learned::HostUse;
 use bartizan_egress::{Event, Sink, Unrecorded, What};
 use serde_json::json;
 
+use super::Seen;
 use crate::recorder::Recorder;
 
 /// What is reported, in the log.
@@ -58,6 +60,28 @@ impl Sink for Log {
             add("times", (event.times > 1).then(|| event.times.into()));
         }
         self.0.note(kind, &fields).map(drop).map_err(|_| Unrecorded)
+    }
+}
+
+/// The same, of which somebody is told which hosts are asked for.
+pub(super) struct Told {
+    pub(super) log: Log,
+    pub(super) seen: Seen,
+}
+
+impl Sink for Told {
+    fn record(&self, event: Event) -> Result<(), Unrecorded> {
+        let refused = match event.what {
+            What::Opened => Some(None),
+            What::Refused => Some(Some(event.reason.id().to_owned())),
+            What::Closed | What::Request => None,
+        };
+        let asked = refused.zip(event.host.clone().zip(event.port));
+        self.log.record(event)?;
+        if let Some((refused, (host, port))) = asked {
+            (self.seen)(HostUse { host, port, refused });
+        }
+        Ok(())
     }
 }
 

@@ -52,7 +52,7 @@ fn start(control: BorrowedFd<'_>) -> Result<Init<'_>, Failure> {
     let signals = set_up().map_err(|error| Failure::Setup { error: error.raw_os_error().unwrap_or(0) })?;
     let (stdio, plan) = wire::receive(control).ok_or(Failure::Silent)?;
     let grace = plan.grace;
-    let (server, program) = server::start(plan, stdio)?;
+    let (server, program) = server::start(plan, stdio, None)?;
     report(control, &Report::Started { pid: server.as_raw_pid(), program });
     // Keeps no directory from being removed or unmounted.
     rustix::process::chdir("/").ok();

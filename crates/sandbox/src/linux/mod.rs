@@ -1,5 +1,6 @@
 //! Starting a server on Linux, through a launcher of our own.
 
+mod calls;
 mod confine;
 mod init;
 mod orphans;
@@ -8,6 +9,7 @@ mod server;
 mod supervise;
 mod sys;
 mod tree;
+mod watcher;
 mod wire;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ pub use confine::{RelayProgram, set_relay_program};
 pub use orphans::adopt_orphans;
 pub use probe::{kept, probe};
 
+use crate::watched::Watch;
 use crate::{Child, ExitStatus, Launch, SpawnError};
 use supervise::Supervisor;
 use wire::Failure;
@@ -102,39 +105,79 @@ async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
     let stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(pipes)?;
     let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(pipes)?;
     let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(pipes)?;
-    let child = hand_over(launch, [server_stdin.into(), server_stdout.into(), server_stderr.into()], trial).await?;
+    let theirs = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
+    let child = hand_over(launch, theirs, None, trial).await?;
     Ok(Child { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), ..child })
 }
 
 /// Starts it with what somebody else reads and writes.
 pub(crate) async fn start_with(launch: &Launch, stdio: wire::Stdio) -> Result<Child, SpawnError> {
-    hand_over(launch, stdio, false).await
+    hand_over(launch, stdio, None, false).await
 }
 
-async fn hand_over(launch: &Launch, stdio: wire::Stdio, trial: bool) -> Result<Child, SpawnError> {
+/// The same, and has what it asks the system for looked at.
+pub(crate) async fn start_watched(launch: &Launch, stdio: wire::Stdio, watch: Watch) -> Result<Child, SpawnError> {
+    can_watch()?;
+    let pair = std::os::unix::net::UnixStream::pair();
+    let (ours, theirs) = pair.map_err(|error| SpawnError::system("make the socket of the watch", error))?;
+    hand_over(launch, stdio, Some((ours.into(), theirs.into(), watch)), false).await
+}
+
+/// Refuses where the kernel does not offer what a watch needs.
+fn can_watch() -> Result<(), SpawnError> {
+    let actions = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    let source = match sys::can_watch_system_calls() {
+        Ok(()) if actions.split_ascii_whitespace().any(|action| action == "user_notif") => return Ok(()),
+        Ok(()) => None,
+        Err(error) => Some(error),
+    };
+    let step = "be watched: that needs user notifications of seccomp, which Linux has from 5.5 on".to_owned();
+    Err(SpawnError::Sandbox { step, source })
+}
+
+/// Our end of what leads to whoever watches, the server's, and where it is kept what was seen.
+type Watching = (OwnedFd, OwnedFd, Watch);
+
+async fn hand_over(
+    launch: &Launch,
+    stdio: wire::Stdio,
+    watch: Option<Watching>,
+    trial: bool,
+) -> Result<Child, SpawnError> {
     let plan = wire::encode(launch, trial).ok_or(SpawnError::TooBig)?;
-    let (control, theirs) =
+    let (control, launchers) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
     let walls = launch.confinement.as_ref().map_or(Walls::None, |confinement| {
         if confinement.runtime.is_some() { Walls::Monitored } else { Walls::Process }
     });
     let launcher =
-        start_launcher(theirs.into(), walls).map_err(|error| SpawnError::system("start the launcher", error))?;
+        start_launcher(launchers.into(), walls).map_err(|error| SpawnError::system("start the launcher", error))?;
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
-    let sent = wire::send_stdio(&control, &stdio, plan.len());
-    drop(stdio);
+    let (watch, theirs) = watch.map(|(ours, theirs, watch)| ((ours, watch), theirs)).unzip();
+    let sent = wire::send_stdio(&control, &stdio, theirs.as_ref(), plan.len());
+    drop((stdio, theirs));
     let control = control.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(control));
     let control = control.map_err(|error| SpawnError::system("use the control socket", error))?;
 
     let (orders, inbox) = mpsc::unbounded_channel();
+    let is_watched = watch.is_some();
+    let looks = watch.map_or(Ok(()), |(ours, watch)| watcher::begin(ours, watch, orders.downgrade()));
     let (started, answer) = oneshot::channel();
     let (status, ended) = watch::channel(None);
     let grace = launch.grace;
     let supervisor = Supervisor { control, launcher, orders: inbox, started: Some(started), status, grace };
     tokio::spawn(supervisor.run(plan));
     sent.map_err(|error| SpawnError::system("hand over the server's pipes", error))?;
+    looks.map_err(|error| SpawnError::system("watch the server", error))?;
 
-    let (pid, program) = answer.await.unwrap_or(Err(Failure::Silent)).map_err(|failure| explain(failure, launch))?;
+    let (pid, program) = answer.await.unwrap_or(Err(Failure::Silent)).map_err(|failure| match failure {
+        Failure::Exec { error: libc::EBUSY, .. } if is_watched => SpawnError::Sandbox {
+            step: "be watched: another program, such as a container's runtime, watches the calls of this one"
+                .to_owned(),
+            source: None,
+        },
+        failure => explain(failure, launch),
+    })?;
     Ok(Child {
         stdin: None,
         stdout: None,

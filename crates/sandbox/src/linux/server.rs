@@ -4,6 +4,7 @@ mod interpreter;
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +23,8 @@ pub(super) const DEFAULT_PATH: &str = "/bin:/usr/bin";
 const SHELL: &CStr = c"/bin/sh";
 
 /// Starts the server in a session of its own. The pipes are its alone afterwards, so that their ends are seen.
-pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Failure> {
+/// A confined one is looked at by whoever `watch` leads to, if it leads to anybody.
+pub(super) fn start(mut plan: Plan, stdio: Stdio, watch: Option<OwnedFd>) -> Result<(Pid, PathBuf), Failure> {
     if let Some(cwd) = &plan.cwd {
         rustix::process::chdir(cwd).map_err(|error| Failure::Directory { error: error.raw_os_error() })?;
     }
@@ -38,8 +40,10 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Fail
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     sys::before_exec(&mut command, move || {
         prepare(launcher)?;
-        if let Some(confinement) = &confinement {
-            confine::seal(confinement)?;
+        match (&confinement, &watch) {
+            (Some(confinement), Some(watch)) => confine::seal_watched(confinement, watch)?,
+            (Some(confinement), None) => confine::seal(confinement)?,
+            (None, _) => {}
         }
         if trial {
             std::process::exit(0)

@@ -11,6 +11,8 @@ use rustix::mount::MountAttrFlags;
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
+use super::watcher::Call;
+
 /// Closes everything but stdin, stdout and stderr.
 ///
 /// Only for a process that owns no other descriptor: one whose `main` has just begun.
@@ -182,6 +184,77 @@ pub(super) fn filter_system_calls(program: &[libc::sock_filter]) -> io::Result<(
     // writes to none of them.
     let done = unsafe { libc::syscall(libc::SYS_seccomp, mode, 0 as libc::c_uint, &raw const program) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// As [`filter_system_calls`]; calls that the program asks about wait for whoever has the descriptor.
+pub(super) fn watch_system_calls(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let listen = |flags: libc::c_ulong| {
+        let flags = libc::c_uint::try_from(flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER).unwrap_or_default();
+        #[expect(unsafe_code, reason = "neither std nor rustix installs filters")]
+        // SAFETY: as in `filter_system_calls`; what is returned is a new descriptor or an error.
+        unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        }
+    };
+    // Without it, which Linux has from 5.19 on, each signal that comes while a call waits has it begin anew.
+    let mut made = listen(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+    if made < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+        made = listen(0);
+    }
+    let made = i32::try_from(made).ok().filter(|made| *made >= 0).ok_or_else(io::Error::last_os_error)?;
+    #[expect(unsafe_code, reason = "takes ownership of the descriptor just made")]
+    // SAFETY: the kernel has just returned it and nothing else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
+}
+
+/// Whether the kernel's records of calls that wait have the form that is read here.
+pub(super) fn can_watch_system_calls() -> io::Result<()> {
+    let mut sizes = libc::seccomp_notif_sizes { seccomp_notif: 0, seccomp_notif_resp: 0, seccomp_data: 0 };
+    #[expect(unsafe_code, reason = "neither std nor rustix asks for them")]
+    // SAFETY: the kernel writes one structure of this type, which outlives the call.
+    let asked =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_NOTIF_SIZES, 0 as libc::c_uint, &raw mut sizes) };
+    if asked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let known = usize::from(sizes.seccomp_notif) <= size_of::<libc::seccomp_notif>()
+        && usize::from(sizes.seccomp_notif_resp) <= size_of::<libc::seccomp_notif_resp>();
+    if known { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+}
+
+/// The next call that waits; waits for one itself if there is none.
+pub(super) fn next_call(listener: &OwnedFd) -> io::Result<Call> {
+    let data = libc::seccomp_data { nr: 0, arch: 0, instruction_pointer: 0, args: [0; 6] };
+    let mut call = libc::seccomp_notif { id: 0, pid: 0, flags: 0, data };
+    #[expect(unsafe_code, reason = "neither std nor rustix receives them")]
+    // SAFETY: the kernel writes one structure of at most this size (`can_watch_system_calls`), which is all zeroes as it
+    // asks for and outlives the call.
+    let got = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Call { id: call.id, thread: call.pid, number: call.data.nr.into(), arguments: call.data.args })
+}
+
+/// Whether a call still waits for its answer, so that its thread is the one that called.
+pub(super) fn is_call_waiting(listener: &OwnedFd, id: u64) -> bool {
+    #[expect(unsafe_code, reason = "neither std nor rustix asks")]
+    // SAFETY: the kernel reads one number, which outlives the call.
+    let waits = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) };
+    waits == 0
+}
+
+/// Has a call go on as if nobody had been asked, or fail with an error.
+pub(super) fn answer_call(listener: &OwnedFd, id: u64, error: Option<i32>) -> io::Result<()> {
+    let flags = if error.is_none() { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE } else { 0 };
+    let flags = u32::try_from(flags).unwrap_or_default();
+    let answer = libc::seccomp_notif_resp { id, val: 0, error: error.map_or(0, i32::wrapping_neg), flags };
+    #[expect(unsafe_code, reason = "neither std nor rustix answers")]
+    // SAFETY: the kernel reads one structure of this type, which is initialised and outlives the call.
+    let sent = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The version of Landlock that this kernel offers; none if it has none, or it is switched off.

@@ -23,6 +23,8 @@ use crate::{Confinement, ExitStatus, Launch};
 /// More than the system lets a process have as arguments and environment.
 const MAX_LAUNCH: usize = 16 * 1024 * 1024;
 const STDIO: usize = 3;
+/// With them, where the server is watched, what leads to whoever watches.
+const HANDED: usize = STDIO + 1;
 
 /// The server's stdin, stdout and stderr.
 pub(super) type Stdio = [OwnedFd; STDIO];
@@ -93,10 +95,12 @@ pub(super) fn decode_confinement(mut bytes: &[u8]) -> Option<Confinement> {
 }
 
 /// Hands the server's pipes over, with the size of the plan that follows.
-pub(super) fn send_stdio(control: impl AsFd, stdio: &Stdio, plan: usize) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STDIO))];
+///
+/// Where the server is watched, `watch` goes along: it leads to whoever watches.
+pub(super) fn send_stdio(control: impl AsFd, stdio: &Stdio, watch: Option<&OwnedFd>, plan: usize) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = stdio.each_ref().map(OwnedFd::as_fd);
+    let fds: Vec<BorrowedFd<'_>> = stdio.iter().chain(watch).map(OwnedFd::as_fd).collect();
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
@@ -117,26 +121,20 @@ pub(super) fn send(to: impl AsFd, bytes: &[u8]) -> io::Result<()> {
 
 /// Receives the pipes and the plan; none if the gateway went away or sent something else.
 pub(super) fn receive(control: BorrowedFd<'_>) -> Option<(Stdio, Plan)> {
-    let (stdio, bytes) = receive_bytes(control)?;
+    let (stdio, _, bytes) = receive_bytes(control)?;
     Some((stdio, decode(&bytes)?))
 }
 
-/// The same, with the plan as it was sent.
-pub(super) fn receive_bytes(control: BorrowedFd<'_>) -> Option<(Stdio, Vec<u8>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STDIO))];
+/// The same, with the plan as it was sent, and what leads to whoever watches.
+pub(super) fn receive_bytes(control: BorrowedFd<'_>) -> Option<(Stdio, Option<OwnedFd>, Vec<u8>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut size = [0; 4];
     let got = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(control, &mut [IoSliceMut::new(&mut size)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
     });
-    let fds: Vec<OwnedFd> = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let mut fds = received(&mut ancillary);
+    let watch = if fds.len() == HANDED { fds.pop() } else { None };
     let stdio = Stdio::try_from(fds).ok()?;
     let size = usize::try_from(u32::from_le_bytes(size)).ok()?;
     if got.ok()?.bytes != 4 || size > MAX_LAUNCH {
@@ -144,7 +142,39 @@ pub(super) fn receive_bytes(control: BorrowedFd<'_>) -> Option<(Stdio, Vec<u8>)>
     }
     let mut bytes = vec![0; size];
     fill(control, &mut bytes)?;
-    Some((stdio, bytes))
+    Some((stdio, watch, bytes))
+}
+
+fn received(ancillary: &mut RecvAncillaryBuffer<'_>) -> Vec<OwnedFd> {
+    let messages = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+        _ => None,
+    });
+    messages.flatten().collect()
+}
+
+/// Hands over a descriptor, and nothing else.
+pub(super) fn send_one(to: impl AsFd, one: &OwnedFd) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = [one.as_fd()];
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    rustix::net::sendmsg(to, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives what [`send_one`] hands over; none if nobody can send it any more.
+pub(super) fn receive_one(from: impl AsFd) -> Option<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let got = rustix::io::retry_on_intr(|| {
+        let mut byte = [0];
+        rustix::net::recvmsg(&from, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    });
+    got.ok().filter(|got| got.bytes > 0)?;
+    received(&mut ancillary).pop()
 }
 
 /// Receives one number.

@@ -10,7 +10,9 @@
 
 use std::io;
 
-use super::super::sys;
+use std::os::fd::OwnedFd;
+
+use super::super::{calls, sys};
 use crate::Exceptions;
 
 /// The highest number this list has been held against: `removexattrat`, Linux 6.13.
@@ -27,6 +29,8 @@ const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 const NOT_PERMITTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const NOT_THERE: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+/// Whoever watches is asked, and the call waits for the answer.
+const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
 
 #[cfg(target_arch = "x86_64")]
 const AUDIT_ARCH: u32 = 0xC000_003E;
@@ -67,6 +71,11 @@ const AS_OWNER: u32 = libc::S_ISUID | libc::S_ISGID;
 
 /// Calls that make or enter namespaces and change the root: what a browser's own sandbox needs, and nobody else.
 const NESTING: &[libc::c_long] = &[libc::SYS_unshare, libc::SYS_chroot];
+
+/// Of what is refused, what is told to whoever watches, who refuses it then: what servers ask for and an exception could let
+/// through. Of these calls nothing that is allowed is told, so there is one answer to what is.
+pub(in crate::linux) const REFUSED_ALOUD: &[libc::c_long] =
+    &[libc::SYS_socket, libc::SYS_clone, libc::SYS_unshare, libc::SYS_chroot];
 
 /// Refused whatever the arguments are. Numbers without a name are those that the C library's crate does not name on
 /// every architecture; from 424 on they are the same everywhere.
@@ -166,13 +175,18 @@ pub(in crate::linux) fn install(exceptions: Exceptions) -> io::Result<()> {
     sys::filter_system_calls(&program(exceptions))
 }
 
+/// The same, where calls that name something are looked at by whoever has what is returned.
+pub(super) fn install_watched(exceptions: Exceptions) -> io::Result<OwnedFd> {
+    sys::watch_system_calls(&watched_program(exceptions))
+}
+
 /// The same for a runtime, which makes sandboxes and traces what is in them. What it starts keeps this, and may add to it.
 pub(super) fn install_for_a_runtime() -> io::Result<()> {
     sys::filter_system_calls(&program_for_a_runtime())
 }
 
 fn program_for_a_runtime() -> Vec<libc::sock_filter> {
-    let mut program = Program::new();
+    let mut program = Program::new(false);
     for number in ABSENT.iter().filter(|number| !NEEDED.contains(number)) {
         program.if_equal(call(*number), NOT_THERE);
     }
@@ -183,31 +197,46 @@ fn program_for_a_runtime() -> Vec<libc::sock_filter> {
     let sockets = Exceptions { unix_sockets: true, netlink_route: true, namespaces: true };
     program.what_is_known_by_its_arguments(sockets);
     program.answer(ALLOW);
-    program.0
+    program.steps
 }
 
 fn program(exceptions: Exceptions) -> Vec<libc::sock_filter> {
-    let mut program = Program::new();
+    whole(exceptions, false)
+}
+
+fn watched_program(exceptions: Exceptions) -> Vec<libc::sock_filter> {
+    whole(exceptions, true)
+}
+
+fn whole(exceptions: Exceptions, is_watched: bool) -> Vec<libc::sock_filter> {
+    let mut program = Program::new(is_watched);
     for number in ABSENT {
         program.if_equal(call(*number), NOT_THERE);
     }
     let nesting = if exceptions.namespaces { &[] } else { NESTING };
     for number in REFUSED.iter().chain(nesting) {
-        program.if_equal(call(*number), NOT_PERMITTED);
+        let answer = program.refusal(*number);
+        program.if_equal(call(*number), answer);
     }
     if !exceptions.namespaces {
+        let answer = program.refusal(libc::SYS_clone);
         program.arguments_of(libc::SYS_clone, |program| {
             program.load(ARGUMENT[0]);
-            program.if_any_bit(NEW_NAMESPACES, NOT_PERMITTED);
+            program.if_any_bit(NEW_NAMESPACES, answer);
         });
     }
     program.what_is_known_by_its_arguments(exceptions);
+    if is_watched {
+        for number in calls::numbers() {
+            program.if_equal(call(number), ASK);
+        }
+    }
     program.answer(ALLOW);
-    program.0
+    program.steps
 }
 
 /// Sockets that carry streams and datagrams over IP, and no others.
-fn sockets(program: &mut Program, exceptions: Exceptions) {
+fn sockets(program: &mut Program, exceptions: Exceptions, refusal: u32) {
     let family = |family: libc::c_int| family.unsigned_abs();
     program.load(ARGUMENT[0]);
     if exceptions.unix_sockets {
@@ -217,22 +246,22 @@ fn sockets(program: &mut Program, exceptions: Exceptions) {
         program.if_equal_then(family(libc::AF_NETLINK), |program| {
             program.load(ARGUMENT[2]);
             program.if_equal(family(libc::NETLINK_ROUTE), ALLOW);
-            program.answer(NOT_PERMITTED);
+            program.answer(refusal);
         });
     }
     for internet in [libc::AF_INET, libc::AF_INET6] {
         program.if_equal_then(family(internet), |program| {
             // By default, or by name: other protocols of these families are seldom looked after.
             program.load(ARGUMENT[2]);
-            program.unless_any_of(&[0, family(libc::IPPROTO_TCP), family(libc::IPPROTO_UDP)], NOT_PERMITTED);
+            program.unless_any_of(&[0, family(libc::IPPROTO_TCP), family(libc::IPPROTO_UDP)], refusal);
             program.load(ARGUMENT[1]);
             program.and(0xF);
             program.if_equal(family(libc::SOCK_STREAM), ALLOW);
             program.if_equal(family(libc::SOCK_DGRAM), ALLOW);
-            program.answer(NOT_PERMITTED);
+            program.answer(refusal);
         });
     }
-    program.answer(NOT_PERMITTED);
+    program.answer(refusal);
 }
 
 /// System calls have small positive numbers; one that had not would never be met.
@@ -242,7 +271,11 @@ fn call(number: libc::c_long) -> u32 {
 
 /// A program of the classic packet filter, written from top to bottom.
 #[derive(Default)]
-struct Program(Vec<libc::sock_filter>);
+struct Program {
+    steps: Vec<libc::sock_filter>,
+    /// Whether somebody watches.
+    is_watched: bool,
+}
 
 impl Program {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
@@ -253,14 +286,19 @@ impl Program {
     const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
 
     /// What comes before all else: the architecture, and numbers that nobody has looked at.
-    fn new() -> Self {
-        let mut program = Self::default();
+    fn new(is_watched: bool) -> Self {
+        let mut program = Self { is_watched, ..Self::default() };
         program.load(ARCHITECTURE);
         program.unless_equal(AUDIT_ARCH, KILL);
         program.load(NUMBER);
         program.if_at_least(X32, KILL);
         program.if_at_least(LAST_VETTED + 1, NOT_THERE);
         program
+    }
+
+    /// How a call is refused.
+    fn refusal(&self, number: libc::c_long) -> u32 {
+        if self.is_watched && REFUSED_ALOUD.contains(&number) { ASK } else { NOT_PERMITTED }
     }
 
     /// Modes of files, sockets, and requests to terminals.
@@ -283,11 +321,12 @@ impl Program {
                 program.if_equal(u32::try_from(request).unwrap_or(u32::MAX), NOT_PERMITTED);
             }
         });
-        self.arguments_of(libc::SYS_socket, |program| sockets(program, exceptions));
+        let refusal = self.refusal(libc::SYS_socket);
+        self.arguments_of(libc::SYS_socket, |program| sockets(program, exceptions, refusal));
     }
 
     fn push(&mut self, code: u32, jt: u8, jf: u8, k: u32) {
-        self.0.push(libc::sock_filter { code: u16::try_from(code).unwrap_or(u16::MAX), jt, jf, k });
+        self.steps.push(libc::sock_filter { code: u16::try_from(code).unwrap_or(u16::MAX), jt, jf, k });
     }
 
     fn load(&mut self, offset: u32) {
@@ -335,15 +374,16 @@ impl Program {
     fn if_equal_then(&mut self, value: u32, then: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         then(&mut inner);
-        self.push(Self::EQUAL, 0, u8::try_from(inner.0.len()).unwrap_or(u8::MAX), value);
-        self.0.append(&mut inner.0);
+        self.push(Self::EQUAL, 0, u8::try_from(inner.steps.len()).unwrap_or(u8::MAX), value);
+        self.steps.append(&mut inner.steps);
     }
 
-    /// Looks at the arguments of one call; what `then` does not answer is allowed.
+    /// Looks at the arguments of one call; what `then` does not answer is allowed, or told first.
     fn arguments_of(&mut self, number: libc::c_long, then: impl FnOnce(&mut Self)) {
+        let is_told = self.is_watched && calls::numbers().any(|told| told == number);
         self.if_equal_then(call(number), |program| {
             then(program);
-            program.answer(ALLOW);
+            program.answer(if is_told { ASK } else { ALLOW });
         });
     }
 }
@@ -435,6 +475,41 @@ mod tests {
         }
         // The same number means something else to a 32-bit program.
         assert_eq!(run(&program(plain), 0x4000_0003, 0, &[0; 3]), KILL);
+    }
+
+    /// What is watched is held as what is not: each call that was refused is refused or asked about, and what is asked about
+    /// with only one answer is nothing that was allowed.
+    #[test]
+    fn whoever_watches_is_asked_and_lets_nothing_through_that_was_not() {
+        let high = 0xdead_beef_0000_0000_u64;
+        for exceptions in [
+            Exceptions::default(),
+            Exceptions { unix_sockets: true, netlink_route: true, namespaces: true },
+            Exceptions { netlink_route: true, ..Exceptions::default() },
+        ] {
+            let (plain, watched) = (program(exceptions), watched_program(exceptions));
+            assert!(watched.len() < 4096, "more than the kernel takes");
+            for number in 0..=LAST_VETTED + 1 {
+                for argument in [0, 1, 2, 3, 0o4755, 10, 16, 17, 0x1000_0000, 0x1000_0011, high | 1, high | 16] {
+                    for arguments in
+                        [[argument, 0, 0, 0], [2, argument, 0, 0], [2, 1, argument, 0], [0, 0, 0, argument]]
+                    {
+                        let held = run(&plain, AUDIT_ARCH, number, &arguments);
+                        let answer = run(&watched, AUDIT_ARCH, number, &arguments);
+                        let number = libc::c_long::from(number);
+                        let aloud = REFUSED_ALOUD.contains(&number);
+                        let expected = match held {
+                            ALLOW if !aloud && calls::numbers().any(|told| told == number) => ASK,
+                            NOT_PERMITTED if aloud => ASK,
+                            held => held,
+                        };
+                        assert_eq!(answer, expected, "{exceptions:?} {number} {arguments:x?}");
+                    }
+                }
+            }
+            assert_eq!(run(&watched, AUDIT_ARCH, 0x4000_0000, &[0; 3]), KILL);
+            assert_eq!(run(&watched, 0x4000_0003, 0, &[0; 3]), KILL);
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(in crate::linux) fn become_nobody_else(user: User) -> io::Result<()> {
 
 fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
     let signals = sys::wait_for_signals().map_err(|error| Failed::new("receive signals", &error))?;
-    let (stdio, bytes) = wire::receive_bytes(link.as_fd()).ok_or(Failure::Silent)?;
+    let (stdio, watch, bytes) = wire::receive_bytes(link.as_fd()).ok_or(Failure::Silent)?;
     let mut plan = wire::decode(&bytes).ok_or(Failure::Silent)?;
     drop(bytes);
     let known_as = wire::receive_number(link.as_fd()).ok_or(Failure::Silent)?;
@@ -92,7 +92,7 @@ fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
     let grace = plan.grace;
     let (server, program) = match listing {
         Some(listing) => monitor::start(plan, stdio, listing)?,
-        None => server::start(plan, stdio)?,
+        None => server::start(plan, stdio, watch)?,
     };
     report(control, &Report::Started { pid: known_as, program });
     rustix::process::chdir("/").ok();

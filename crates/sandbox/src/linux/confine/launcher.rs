@@ -50,7 +50,7 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     let first = First(first);
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| setup(error.into()))?;
     first::await_ready(&ours)?;
-    let (stdio, bytes) = wire::receive_bytes(control).ok_or(Failure::Silent)?;
+    let (stdio, watch, bytes) = wire::receive_bytes(control).ok_or(Failure::Silent)?;
     let Plan { confinement: Some(confinement), .. } = wire::decode(&bytes).ok_or(Failure::Silent)? else {
         return Err(Failure::Silent);
     };
@@ -59,11 +59,11 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     groups.take(first.0).map_err(|error| Failed::new("put the sandbox into its control groups", &error))?;
     placeholders = Placeholders::make(&confinement)?;
     let guard = Guard::new(&confinement)?;
-    let sent = wire::send_stdio(&ours, &stdio, bytes.len()).and_then(|()| {
+    let sent = wire::send_stdio(&ours, &stdio, watch.as_ref(), bytes.len()).and_then(|()| {
         wire::send(&ours, &bytes)?;
         wire::send(&ours, &first.0.as_raw_pid().to_le_bytes())
     });
-    drop((stdio, bytes));
+    drop((stdio, watch, bytes));
     sent.map_err(|error| Failed::new("hand the plan on to the sandbox", &error))?;
     let watch = confinement.limits.memory.filter(|_| !groups.memory);
     let ended = attend(first, &signals, watch, guard.as_ref());

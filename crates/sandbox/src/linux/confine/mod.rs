@@ -21,13 +21,14 @@ pub(super) mod root;
 mod sealed;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 pub(super) use launcher::run;
 pub use relay::{RelayProgram, set_relay_program};
 pub(super) use sealed::run as run_sealed;
 
-use super::wire::Failure;
+use super::wire::{self, Failure};
 use crate::Confinement;
 
 /// A step towards the sandbox that did not succeed.
@@ -55,8 +56,20 @@ impl Failure {
 
 /// What is done in the server's own process, last of all; after this it can only become the server.
 pub(super) fn seal(confinement: &Confinement) -> io::Result<()> {
+    seal_but_for_calls(confinement)?;
+    filter::install(confinement.exceptions)
+}
+
+/// The same, where what the server asks the system for is looked at by whoever `watch` leads to.
+pub(super) fn seal_watched(confinement: &Confinement, watch: &OwnedFd) -> io::Result<()> {
+    seal_but_for_calls(confinement)?;
+    // It is closed where the program is executed, as this copy is at the end of this.
+    let listener = filter::install_watched(confinement.exceptions)?;
+    wire::send_one(watch, &listener)
+}
+
+fn seal_but_for_calls(confinement: &Confinement) -> io::Result<()> {
     privileges::limit(&confinement.limits)?;
     privileges::drop_capabilities()?;
-    landlock::restrict(confinement)?;
-    filter::install(confinement.exceptions)
+    landlock::restrict(confinement)
 }

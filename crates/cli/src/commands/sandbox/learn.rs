@@ -1,0 +1,232 @@
+//! `bartizan sandbox learn`: runs a server to see what it needs, and writes the smallest profile that fits.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bartizan_config::built_in;
+use bartizan_gateway::run::{Hosts, Learned, Learning, Listed, Wrap, learn};
+use bartizan_sandbox::Environment;
+use clap::Args;
+
+use super::{stdio, table_with};
+use crate::common;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output;
+use crate::text::{count, printable, shell_word};
+
+/// What is run, and what it is given meanwhile.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// What the profile is called, 1 to 24 of a-z, 0-9 and -; by default made from the command
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// What the profile begins with: a built-in one, or one of the configuration
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// A directory or file that the server may change; nothing else is. Repeatable
+    #[arg(long, value_name = "PATH")]
+    write: Vec<PathBuf>,
+    /// A directory or file that the profile lets it read if it does. Repeatable
+    #[arg(long, value_name = "PATH")]
+    ro: Vec<PathBuf>,
+    /// A host that it may reach, such as api.example.com:443, instead of all public ones at ports 443 and 80; repeatable
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "offline")]
+    net: Vec<String>,
+    /// It reaches no host
+    #[arg(long)]
+    offline: bool,
+    /// Lets through what no server needs by itself; repeatable
+    #[arg(long, value_name = "WHAT", value_parser = ["unix_sockets", "netlink_route", "namespaces"])]
+    allow: Vec<String>,
+    /// Hands this environment variable on to the server, beside those that carry no secret by their nature; repeatable
+    #[arg(long, value_name = "NAME")]
+    pass_env: Vec<OsString>,
+    /// Where the profile is written; standard output with --try
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replaces that file if it is there
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Asks the server for its lists itself, instead of leaving it to a client; so it is where input is a terminal
+    #[arg(long = "try")]
+    tries: bool,
+    /// The configuration file [default: that of the user, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let tries = self.tries || io::stdin().is_terminal();
+        if self.out.is_none() && !tries {
+            return Err(Failure::usage(
+                "standard output is the client's; say where the profile is to be written, with --out FILE",
+            ));
+        }
+        let what = self.learning()?;
+        self.check_out(&what)?;
+        let paths = common::paths()?;
+        let config = common::user_config(self.config.as_deref())?;
+        say(&printable(&self.before(&what)));
+        let stdio = if tries { None } else { Some(stdio()?) };
+        let learned = common::block_on(async { learn(&config, &paths, &what, stdio).await })?;
+        match &self.out {
+            Some(out) => write(out, &learned.profile, self.force)?,
+            None => output::print(learned.profile.trim_end())?,
+        }
+        say(&printable(&self.after(&what, &learned)));
+        let is_fine = learned.listed.as_ref().map_or(learned.status.success(), |listed| listed.initialised);
+        if is_fine || !tries { Ok(Outcome::Clean) } else { Ok(Outcome::Found) }
+    }
+
+    fn learning(&self) -> Result<Learning, Failure> {
+        let here = std::env::current_dir().map_err(Failure::ours)?;
+        let mut env = Environment::inherited();
+        for name in &self.pass_env {
+            if let Some(value) = std::env::var_os(name) {
+                env.set(name, value);
+            }
+        }
+        let plain = match &self.profile {
+            Some(profile) => table_with(profile, self.config.as_deref(), "")?,
+            None => String::new(),
+        };
+        let list = |key: &str, words: &[String]| {
+            let words = serde_json::to_string(words).map_err(Failure::ours)?;
+            Ok::<_, Failure>(if words == "[]" { String::new() } else { format!("{key} = {words}\n") })
+        };
+        let more = [
+            list("fs.ro", &whole(&here, &self.ro)?)?,
+            list("fs.rw", &whole(&here, &self.write)?)?,
+            list("allow", &self.allow)?,
+        ];
+        let more = more.concat();
+        let table = match &self.profile {
+            Some(profile) => table_with(profile, self.config.as_deref(), &more)?,
+            None => more,
+        };
+        let wrap = Wrap {
+            name: self.name.clone(),
+            command: self.command.clone(),
+            directory: here,
+            env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            restart: false,
+            bridge: false,
+            sandbox: Some(table),
+            config: None,
+            client: std::process::id(),
+        };
+        let name = wrap.server_name();
+        common::check_name(&name)?;
+        if built_in(&name).is_some() || name == "auto" {
+            let what =
+                if name == "auto" { "stands for the profile that fits a command" } else { "is a built-in profile" };
+            return Err(Failure::usage(format!("`{name}` {what}; give this one another name with --name")));
+        }
+        let hosts = match (self.offline, &*self.net) {
+            (true, _) => Hosts::None,
+            (false, []) => Hosts::Public,
+            (false, hosts) => Hosts::Named(hosts.to_vec()),
+        };
+        Ok(Learning { wrap, plain, name, profile: self.profile.clone(), hosts })
+    }
+
+    /// Refuses before anything starts what would fail in the end, or what the server could change.
+    fn check_out(&self, what: &Learning) -> Result<(), Failure> {
+        let Some(out) = &self.out else { return Ok(()) };
+        if !self.force && std::fs::symlink_metadata(out).is_ok() {
+            return Err(Failure::usage(format!("{} is there already; --force replaces it", out.display())));
+        }
+        let directory = directory(out);
+        let place = std::fs::canonicalize(&directory)
+            .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", directory.display())))?;
+        let is_the_servers = |path: &PathBuf| std::fs::canonicalize(path).is_ok_and(|path| place.starts_with(path));
+        if whole(&what.wrap.directory, &self.write)?.iter().map(PathBuf::from).any(|path| is_the_servers(&path)) {
+            return Err(Failure::usage("the profile cannot lie where the server may write: it could change it"));
+        }
+        Ok(())
+    }
+
+    fn before(&self, what: &Learning) -> String {
+        let changes = match whole(&what.wrap.directory, &self.write) {
+            Ok(paths) if !paths.is_empty() => paths.join(" "),
+            _ => "nothing".to_owned(),
+        };
+        let reaches = match &what.hosts {
+            Hosts::Public => "every public host at ports 443 and 80".to_owned(),
+            Hosts::Named(hosts) => hosts.join(" "),
+            Hosts::None => "nothing".to_owned(),
+        };
+        format!(
+            "bartizan: learning what {} needs: it sees your files, but for places of secrets, may change {changes}, and reaches {reaches}",
+            what.name
+        )
+    }
+
+    /// What there is to know about what was written, and what to do with it.
+    fn after(&self, what: &Learning, learned: &Learned) -> String {
+        let mut text = match &learned.listed {
+            Some(listed) => format!("bartizan: {}\n", said(listed)),
+            None => format!("bartizan: the server {}\n", learned.status),
+        };
+        let place = self.out.as_ref().map_or_else(|| "above".to_owned(), |out| shell_word(&out.to_string_lossy()));
+        text += &format!(
+            "bartizan: the profile `{}` is {place}: read it before you use it, as it says what the server did, ",
+            what.name
+        );
+        text += "also if it should not have.\n";
+        text += &format!(
+            "bartizan: then copy it into the configuration, and write profile = \"{0}\" into [server.NAME.sandbox], or start it \
+             with `bartizan run --profile {0} -- COMMAND`",
+            what.name
+        );
+        text
+    }
+}
+
+fn said(listed: &Listed) -> String {
+    if !listed.initialised {
+        return "the server did not answer as one of MCP; what it needs was hardly seen".to_owned();
+    }
+    let lists = [("tool", listed.tools), ("prompt", listed.prompts), ("resource", listed.resources)];
+    let lists: Vec<_> = lists.iter().filter_map(|(what, number)| number.map(|number| count(number, what))).collect();
+    format!("it listed {}; what they need when they are called was not seen: have a client use it", lists.join(", "))
+}
+
+/// Paths from the root on, as a configuration has them.
+fn whole(here: &Path, paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let one = |path: &PathBuf| {
+        let path = std::fs::canonicalize(here.join(path))
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        path.into_os_string().into_string().map_err(|path| Failure::usage(format!("{path:?} is no UTF-8")))
+    };
+    paths.iter().map(one).collect()
+}
+
+fn directory(file: &Path) -> PathBuf {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Writes it whole or not at all, for its owner only; a link in its place is replaced and not followed.
+fn write(out: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::ours(format!("cannot write {}: {error}", out.display()));
+    let name = out.file_name().ok_or_else(|| Failure::usage(format!("{} names no file", out.display())))?;
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = directory(out).join(beside);
+    let written = (|| {
+        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        // A second name fails where the first one is taken meanwhile.
+        if force { std::fs::rename(&beside, out) } else { std::fs::hard_link(&beside, out) }
+    })();
+    std::fs::remove_file(&beside).ok();
+    written.map_err(failed)
+}

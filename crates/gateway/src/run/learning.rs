@@ -1,0 +1,248 @@
+//! `bartizan sandbox learn`: one run of a server in which it is seen what it needs, and the profile that comes of it.
+//!
+//! The server is held by the walls of the level `process`, as it would be under a profile; it sees more of the machine,
+//! read-only, so that it finds what it looks for (`view`), and may reach public hosts. What it asks for is looked at from
+//! this process (`bartizan_sandbox::Watch`), and told by the proxy.
+
+mod ask;
+mod heard;
+mod view;
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_config::learned::{HostUse, hidden};
+use bartizan_config::{Config, SandboxLevel};
+use bartizan_sandbox::{Child, Confinement, ExitStatus, Network, Signal, Watch};
+use rustix::event::{PollFd, PollFlags};
+use tokio::sync::oneshot;
+
+use self::heard::Held;
+use super::signals::signals;
+use super::{Inside, Paths, RunError, Wrap, wrapped};
+use crate::setup::{self, SetupError};
+use crate::way_out;
+
+pub use self::ask::Listed;
+
+/// How long the server may take to end once it is asked to; whoever stops this does not wait much longer.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long it may go on after its client has closed its input, and it has read all of it.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// That whoever writes to a socket has ended that; other systems, where nothing is learnt, have no such word.
+#[cfg(target_os = "linux")]
+const ENDED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const ENDED: PollFlags = PollFlags::empty();
+/// Hosts that are kept.
+const MOST_HOSTS: usize = 512;
+
+/// Which hosts may be reached in that run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// Every public one, at ports 443 and 80.
+    Public,
+    /// These.
+    Named(Vec<String>),
+    /// None.
+    None,
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub struct Learning {
+    /// The server, with the table of its sandbox: what it begins with, and what the user names.
+    pub wrap: Wrap,
+    /// The table without what the user names.
+    pub plain: String,
+    /// What the profile is called.
+    pub name: String,
+    /// What the profile begins with.
+    pub profile: Option<String>,
+    /// What it may reach meanwhile.
+    pub hosts: Hosts,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Learned {
+    /// The profile, as a text.
+    pub profile: String,
+    /// How the server ended.
+    pub status: ExitStatus,
+    /// What it listed, where that was asked for here.
+    pub listed: Option<Listed>,
+}
+
+/// Hosts as they are told of.
+#[derive(Debug, Default)]
+struct Told {
+    hosts: BTreeSet<HostUse>,
+    left_out: u64,
+}
+
+/// Runs the server with these as its stdin, stdout and stderr, or asks it for its lists itself, and says what it needed.
+///
+/// # Errors
+/// If it cannot be started so.
+pub async fn learn(
+    config: &Config,
+    paths: &Paths,
+    what: &Learning,
+    stdio: Option<[OwnedFd; 3]>,
+) -> Result<Learned, RunError> {
+    let inside = Inside::of_command(config, paths, &what.wrap)?;
+    check(&inside)?;
+    let (mut launch, basis) = (inside.launch.clone(), basis(config, what)?);
+    let told = Arc::new(Mutex::new(Told::default()));
+    let way_out = open(&inside, what, &mut launch, &told)?;
+    let mut installed = Vec::new();
+    if let Some(job) = inside.job()? {
+        launch = job.prepare(launch).await.map_err(RunError::Sandbox)?;
+        installed = read_only(launch.confinement.as_ref()).to_vec();
+    }
+    launch.grace = GRACE;
+    let own = setup::confine::own(config);
+    let Some(confinement) = launch.confinement.as_mut() else {
+        return Err(RunError::Sandbox("nothing says how it is to be confined".to_owned()));
+    };
+    let hidden = hidden(confinement.home.as_deref(), &own);
+    let arguments = view::arguments(&what.wrap);
+    // A socket of a daemon is reached through its file: who may have sockets is shown no more than a profile shows.
+    let unshown = if confinement.exceptions.unix_sockets { 0 } else { view::widen(confinement, &hidden, &arguments) };
+    let held = Held::new(what, &inside.sandbox, confinement, (basis, installed), (hidden, arguments), unshown);
+    let watch = Watch::default();
+    let (status, listed) = match stdio {
+        Some(stdio) => {
+            let gone = input_ends(&stdio[0])?;
+            let child = launch.spawn_watched(stdio, &watch).await?;
+            (attended(&child, gone).await, None)
+        }
+        None => {
+            let (child, ends) = ask::start(&launch, &watch).await?;
+            let mut signals = signals();
+            let listed = tokio::select! {
+                listed = ask::lists(ends) => Some(listed),
+                Some(signal) = signals.recv() => {
+                    child.signal(signal);
+                    None
+                }
+            };
+            (child.end().await, listed)
+        }
+    };
+    drop(way_out);
+    let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+    let run = held.run(&watch.so_far(), told, status, listed.is_some());
+    Ok(Learned { profile: run.profile(), status, listed })
+}
+
+/// Refuses what is not looked at.
+fn check(inside: &Inside) -> Result<(), RunError> {
+    let why = match () {
+        () if inside.sandbox.level != SandboxLevel::Process => {
+            "what a server needs is seen at the level `process`; a profile that is learnt there holds at the others as well"
+        }
+        () if inside.sandbox.host_network => {
+            "what it reaches cannot be seen in the network of the machine; leave `net.host` out of its profile"
+        }
+        () => return Ok(()),
+    };
+    Err(RunError::Sandbox(why.to_owned()))
+}
+
+/// What a server of this command is shown by what its profile begins with, without what the user names.
+fn basis(config: &Config, what: &Learning) -> Result<Confinement, RunError> {
+    let wrap = Wrap { sandbox: Some(what.plain.clone()), ..what.wrap.clone() };
+    let none = || RunError::Sandbox("nothing says how it is to be confined".to_owned());
+    let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
+    let mut launch = wrapped::launch(&wrap)?;
+    launch.cwd = None;
+    let writable = setup::confine::writable_of(config, &wrap.directory);
+    setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
+    launch.confinement.ok_or_else(none)
+}
+
+fn read_only(confinement: Option<&Confinement>) -> &[std::path::PathBuf] {
+    confinement.map_or(&[], |confinement| &confinement.read_only)
+}
+
+/// Its way out in this run.
+fn open(
+    inside: &Inside,
+    what: &Learning,
+    launch: &mut bartizan_sandbox::Launch,
+    told: &Arc<Mutex<Told>>,
+) -> Result<Option<way_out::Way>, RunError> {
+    let named = match &what.hosts {
+        Hosts::None => return Ok(None),
+        Hosts::Public => None,
+        Hosts::Named(hosts) => Some(&**hosts),
+    };
+    let told = Arc::clone(told);
+    let seen = Arc::new(move |host| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.hosts.len() < MOST_HOSTS || told.hosts.contains(&host) {
+            told.hosts.insert(host);
+        } else {
+            told.left_out = told.left_out.saturating_add(1);
+        }
+    });
+    let opened = way_out::open_to_see(&inside.name, (&inside.sandbox, named), launch, &inside.gateway.recorder, seen);
+    let opened = opened.map_err(|why| SetupError::Egress { server: inside.name.clone(), why })?;
+    if let Some(confinement) = launch.confinement.as_mut().filter(|_| opened.is_none()) {
+        confinement.network = Network::None;
+    }
+    Ok(opened)
+}
+
+/// Waits for the end of the server, and brings it about once its client has gone or somebody stops this.
+async fn attended(child: &Child, gone: oneshot::Receiver<()>) -> ExitStatus {
+    let mut signals = signals();
+    let mut gone = std::pin::pin!(async {
+        // Where nobody watches, the server notices by itself.
+        match gone.await {
+            Ok(()) => tokio::time::sleep(LAST_WORDS).await,
+            Err(_) => std::future::pending().await,
+        }
+    });
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            () = &mut gone => return child.end().await,
+            Some(signal) = signals.recv() => {
+                child.signal(signal);
+                if !matches!(signal, Signal::User1 | Signal::User2) {
+                    return child.end().await;
+                }
+            }
+        }
+    }
+}
+
+/// Says once whoever writes to the server's input has closed it, and all of it was read. A server that only waits would go on.
+fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<()>, RunError> {
+    let (sender, receiver) = oneshot::channel();
+    let failed = |source| RunError::Path { path: "/dev/stdin".into(), source };
+    let stdin = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
+    let work = move || {
+        loop {
+            let mut watched = [PollFd::new(&stdin, ENDED)];
+            if rustix::event::poll(&mut watched, None).is_err_and(|error| error != rustix::io::Errno::INTR) {
+                return;
+            }
+            let [found] = watched.map(|fd| fd.revents());
+            if found.intersects(PollFlags::HUP | ENDED | PollFlags::ERR | PollFlags::NVAL) {
+                break;
+            }
+        }
+        while rustix::io::ioctl_fionread(&stdin).is_ok_and(|left| left > 0) && !sender.is_closed() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        sender.send(()).ok();
+    };
+    std::thread::Builder::new().name("bartizan-input".to_owned()).spawn(work).map_err(failed)?;
+    Ok(receiver)
+}

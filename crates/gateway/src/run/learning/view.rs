@@ -1,0 +1,169 @@
+//! What a server sees of the machine while it is looked at what it needs: read-only what its user sees, but for what no
+//! server should.
+//!
+//! Threat: a list of what is shown that is as wide as a machine holds keys. Places that are known to hold some are not
+//! shown, whatever way the server takes to them by name; other users' homes, the machine's sockets, devices and temporary
+//! files are not either. What it reads all the same it can send to where it may: see `docs/src/sandbox.md`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bartizan_config::learned::HiddenPlace;
+use bartizan_sandbox::Confinement;
+
+use crate::run::Wrap;
+
+/// Entries that are shown one by one.
+const MOST: usize = 2_000;
+/// What lies in `/` and is not shown: what each sandbox makes for itself, what belongs to the running machine, and homes.
+const UNSHOWN: &[&str] = &["boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp"];
+/// What each sandbox makes for itself.
+const MADE: &[&str] = &["group", "hostname", "hosts", "mtab", "nsswitch.conf", "passwd", "resolv.conf"];
+
+/// Existing paths among the words of the command, and of options such as `--option=PATH`, as they are without links.
+pub(super) fn arguments(wrap: &Wrap) -> Vec<PathBuf> {
+    let words = wrap.command.iter().skip(1).filter_map(|word| word.to_str());
+    let values =
+        words.filter_map(
+            |word| if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) },
+        );
+    let paths = values.filter(|value| !value.is_empty() && (value.contains('/') || *value == "."));
+    paths.filter_map(|path| fs::canonicalize(wrap.directory.join(path)).ok()).collect()
+}
+
+/// Has the server see it; returns how many entries there was no room for.
+pub(super) fn widen(confinement: &mut Confinement, hidden: &[HiddenPlace], arguments: &[PathBuf]) -> usize {
+    let mut view = View { confinement, hidden, left: MOST, unshown: 0 };
+    view.entries(Path::new("/"), |name| UNSHOWN.iter().any(|one| name == *one));
+    view.entries(Path::new("/etc"), |name| MADE.iter().any(|one| name == *one));
+    // Where the home is a link, what lies in it is seen under its own name if it is seen at all.
+    let home = view.confinement.home.clone().filter(|home| fs::canonicalize(home).is_ok_and(|real| real == *home));
+    if let Some(home) = &home {
+        view.entries(home, |_| false);
+    }
+    let kept = |path: &Path| {
+        path.parent().is_none() || ["/tmp", "/var/tmp"].iter().any(|own| Path::new(own).starts_with(path))
+    };
+    for path in arguments.iter().filter(|path| !kept(path) && !home.as_ref().is_some_and(|home| home.starts_with(path)))
+    {
+        view.show(path);
+    }
+    let unshown = view.unshown;
+    let shown = confinement.read_only.iter().chain(&confinement.writable);
+    let shown: Vec<&PathBuf> = shown.collect();
+    let mut places: Vec<PathBuf> = hidden
+        .iter()
+        .map(|place| place.path.clone())
+        .filter(|path| shown.iter().any(|at| path.starts_with(at)))
+        .filter(|path| fs::canonicalize(path).is_ok_and(|real| real == *path))
+        .collect();
+    places.sort();
+    // What lies in another hidden place is hidden with it, and has nowhere to be mounted.
+    places.dedup_by(|next, before| next.starts_with(&*before));
+    confinement.hidden.extend(places);
+    unshown
+}
+
+struct View<'a> {
+    confinement: &'a mut Confinement,
+    hidden: &'a [HiddenPlace],
+    left: usize,
+    unshown: usize,
+}
+
+impl View<'_> {
+    /// Shows what lies in a directory, entry by entry.
+    fn entries(&mut self, directory: &Path, is_left_out: impl Fn(&OsStr) -> bool) {
+        let mut entries: Vec<_> = fs::read_dir(directory).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries.into_iter().filter(|entry| !is_left_out(&entry.file_name())) {
+            let path = entry.path();
+            if self.is_hidden(&path) || self.holds_a_file(&path) {
+                continue;
+            }
+            match entry.file_type() {
+                // As a link: what it leads to is shown, or not, by its own name.
+                Ok(kind) if kind.is_symlink() => {
+                    if let Ok(target) = fs::read_link(&path) {
+                        self.confinement.links.push((path, target));
+                    }
+                }
+                Ok(kind) if kind.is_dir() || kind.is_file() => self.show(&path),
+                // Sockets, pipes and devices belong to those who listen there.
+                _ => {}
+            }
+        }
+    }
+
+    fn show(&mut self, path: &Path) {
+        if self.is_hidden(path)
+            || self.holds_a_file(path)
+            || self.confinement.read_only.iter().chain(&self.confinement.writable).any(|at| at == path)
+        {
+            return;
+        }
+        if self.left == 0 {
+            self.unshown += 1;
+            return;
+        }
+        self.left -= 1;
+        self.confinement.read_only.push(path.to_owned());
+    }
+
+    /// Whether the profile puts a file of its own there: what lies on the machine is not seen then.
+    fn holds_a_file(&self, path: &Path) -> bool {
+        self.confinement.files.iter().any(|(file, _)| file.starts_with(path))
+    }
+
+    fn is_hidden(&self, path: &Path) -> bool {
+        self.hidden.iter().any(|place| path.starts_with(&place.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_shown_but_for_what_is_hidden() {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        let home = root.join("home");
+        for name in [".ssh", ".config/gcloud", "project", "x"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        fs::write(home.join(".netrc"), "").unwrap();
+        std::os::unix::fs::symlink(home.join(".ssh"), home.join("link")).unwrap();
+        let hidden = bartizan_config::learned::hidden(Some(&home), &[home.join("x")]);
+        let files = vec![(home.join("kept/settings"), String::new())];
+        fs::create_dir(home.join("kept")).unwrap();
+        let mut confinement = Confinement { home: Some(home.clone()), files, ..Confinement::default() };
+        let named = [root.clone(), "/".into(), "/tmp".into(), home.join("project"), home.join(".ssh")];
+        assert_eq!(widen(&mut confinement, &hidden, &named), 0);
+        let shown = |path: &Path| confinement.read_only.iter().any(|at| at == path);
+        assert!(shown(Path::new("/usr")) && shown(&home.join("project")) && shown(&home.join(".config")));
+        for path in [
+            home.join(".ssh"),
+            home.join(".netrc"),
+            home.join("x"),
+            home.join("kept"),
+            home.join("link"),
+            root,
+            "/".into(),
+            "/tmp".into(),
+            "/proc".into(),
+            "/root".into(),
+            "/etc".into(),
+            "/etc/passwd".into(),
+            "/etc/shadow".into(),
+        ] {
+            assert!(!shown(&path), "{path:?}");
+        }
+        assert!(
+            confinement.hidden.contains(&home.join(".config/gcloud"))
+                && !confinement.hidden.contains(&home.join(".ssh"))
+        );
+        assert!(confinement.links.contains(&(home.join("link"), home.join(".ssh"))));
+    }
+}

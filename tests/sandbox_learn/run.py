@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""`bartizan sandbox learn`: what real servers are seen to need is what they work with afterwards, and hostile ones write no profile of their choice.
+
+    run.py [PART ...]    only cases whose name contains one of these
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
+from harness import BINARY, TOOLS, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+
+PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
+HOSTILE = HERE / "hostile.py"
+ORDINARY = 65534
+
+
+class Place:
+    """A home with a project and keys, in a directory that is nobody's scratch."""
+
+    def __init__(self, root, who):
+        self.root, self.who = root, who
+        self.home, self.work, self.state = root / "home", root / "home" / "work", root / "state"
+        for directory in (self.work, self.home / ".ssh", self.home / "more", root / "outside"):
+            directory.mkdir(parents=True)
+        (self.home / ".ssh" / "id").write_text("the-key-of-the-user")
+        (self.home / "more" / "settings.json").write_text("{}")
+        (root / "outside" / "secret").write_text("nobody's business")
+        self.program = BINARY
+        if who:
+            self.program = str(root / "bartizan")
+            shutil.copy(BINARY, self.program)
+            for path in [root, *root.rglob("*")]:
+                os.chown(path, who, who)
+
+    def command(self, *words):
+        drop = ["setpriv", f"--reuid={self.who}", f"--regid={self.who}", "--clear-groups"] if self.who else []
+        return [*drop, self.program, *map(str, words)]
+
+    def environment(self, **more):
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "BARTIZAN_HOME": str(self.state), "LANG": "C.UTF-8", "NO_COLOR": "1"} | more
+
+    def run(self, *words, **more):
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=120, cwd=self.root / "outside", env=self.environment(),
+                              **{"stdin": subprocess.DEVNULL} | more)
+
+
+@contextlib.contextmanager
+def place(who=0):
+    # Not below a directory that each sandbox has of its own, such as /var/tmp.
+    parent = pathlib.Path(os.environ.get("BARTIZAN_LEARN_DIR", "/srv"))
+    with tempfile.TemporaryDirectory(prefix="bartizan-learn-", dir=parent if os.access(parent, os.W_OK) else pathlib.Path.home()) as folder:
+        root = pathlib.Path(folder).resolve()
+        root.chmod(0o755)
+        yield Place(root, who if os.getuid() == 0 else 0)
+
+
+class Client:
+    """Talks to a server over stdio, through whatever stands in front of it."""
+
+    def __init__(self, of, *words):
+        self.said = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(of.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True,
+                                        cwd=of.root / "outside", env=of.environment())
+        self.count = 0
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}})
+        self.send({"method": "notifications/initialized"})
+
+    def send(self, message):
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, method, params):
+        self.count += 1
+        self.send({"id": self.count, "method": method, "params": params})
+        for line in self.process.stdout:
+            message = json.loads(line)
+            if message.get("id") == self.count and "method" not in message:
+                return message
+            if "id" in message and "method" in message:
+                self.send({"id": message["id"], "error": {"code": -32601, "message": "no"}})
+        raise AssertionError(f"it ended: {self.complaints()}")
+
+    def call(self, tool, **arguments):
+        return json.dumps(self.ask("tools/call", {"name": tool, "arguments": arguments}))
+
+    def complaints(self):
+        self.said.seek(0)
+        return self.said.read()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+        return self.complaints()
+
+
+def node(package, *arguments):
+    return [NODE, str(TOOLS / "npm" / "node_modules" / "@modelcontextprotocol" / package / "dist" / "index.js"), *map(str, arguments)]
+
+
+def hostile(how, *arguments):
+    return [PYTHON, str(HOSTILE), how, *map(str, arguments)]
+
+
+def read(path, name="learned"):
+    """The profile as a configuration has it, which has nothing else in it."""
+    text = path.read_text(encoding="utf-8")
+    found = tomllib.loads(text)
+    equal((list(found), list(found["profile"])), (["profile"], [name]), text)
+    return found["profile"][name], text
+
+
+def configured(of, out, table=""):
+    """The profile in a configuration of the user's, where it is taken as it is."""
+    config = of.root / "bartizan.toml"
+    config.write_text(out.read_text(encoding="utf-8") + table, encoding="utf-8")
+    done = of.run("config", "check", config)
+    equal(done.returncode, 0, done.stderr)
+    return config
+
+
+def learned(of, *options, command, calls=()):
+    """Has a client use the server, and returns what it was told and the profile."""
+    out = of.root / "profile.toml"
+    client = Client(of, "sandbox", "learn", "--name", "learned", "--out", out, *options, "--", *command)
+    answers = [client.call(tool, **arguments) for tool, arguments in calls]
+    said = client.end()
+    equal((client.process.returncode, oct(out.stat().st_mode & 0o777)), (0, "0o600"), said)
+    return answers, out, said
+
+
+def under(of, out, command, calls):
+    """The same under the profile."""
+    config = configured(of, out)
+    client = Client(of, "run", "--standalone", "--config", config, "--profile", "learned", "--", *command)
+    answers = [client.call(tool, **arguments) for tool, arguments in calls]
+    client.end()
+    return answers
+
+
+def files_are_what_was_used(who):
+    with place(who) as of:
+        (of.work / "note.txt").write_text("a note\n")
+        if of.who:
+            os.chown(of.work / "note.txt", of.who, of.who)
+        command = node("server-filesystem", of.work, of.home / "more")
+        calls = [("read_text_file", {"path": str(of.work / "note.txt")}), ("write_file", {"path": str(of.work / "new.txt"), "content": "written"}),
+                 ("list_directory", {"path": str(of.home / "more")})]
+        answers, out, said = learned(of, "--write", of.work, "--offline", command=command, calls=calls)
+        check("a note" in answers[0] and "Success" in answers[1] and "settings.json" in answers[2], f"{answers} {said}")
+        check('profile = "learned"' in said and "read it before" in said, said)
+        profile, text = read(out)
+        equal((profile["fs"].get("rw"), profile["fs"].get("ro"), "net" in profile), ([str(of.work)], [str(of.home / "more")], False), text)
+        (of.work / "new.txt").unlink()
+        again = under(of, out, command, calls)
+        check("a note" in again[0] and "Success" in again[1] and "settings.json" in again[2], str(again))
+        equal((of.work / "new.txt").read_text(), "written")
+        # What was not seen is not there: a link leads nowhere, and outside nothing is.
+        (of.work / "link").symlink_to(of.root / "outside" / "secret")
+        config = configured(of, out)
+        for script, shown in ((f"cat {of.work}/note.txt", True), (f"cat {of.work}/link", False), (f"cat {of.root}/outside/secret", False),
+                              (f"echo x > {of.home}/more/x", False)):
+            done = of.run("sandbox", "shell", "--profile", "learned", "--config", config, "--", "sh", "-c", script)
+            equal(done.returncode == 0, shown, f"{script}: {done.stdout}{done.stderr}")
+
+
+def case_files_are_what_was_used():
+    files_are_what_was_used(0)
+
+
+def case_files_are_what_was_used_by_an_ordinary_user():
+    """Who has no right over other processes but those of a parent."""
+    files_are_what_was_used(ORDINARY)
+
+
+def case_a_repository_and_a_memory():
+    with place() as of:
+        git = lambda *words: subprocess.run(["git", "-C", str(of.work), "-c", "user.name=a", "-c", "user.email=a@b.example", *words], check=True, capture_output=True)  # noqa: E731
+        git("init", "-q")
+        (of.work / "file").write_text("first\n")
+        git("add", "file")
+        git("commit", "-q", "-m", "begin")
+        (of.work / "file").write_text("second\n")
+        command = [str(TOOLS / "python" / "bin" / "mcp-server-git"), "--repository", str(of.work)]
+        calls = [("git_diff_unstaged", {"repo_path": str(of.work)})]
+        answers, out, said = learned(of, "--offline", command=command, calls=calls)
+        check("+second" in answers[0], f"{answers} {said}")
+        profile, text = read(out)
+        check(profile["fs"]["ro"] == [str(of.work)] and "rw" not in profile["fs"], text)
+        check("+second" in under(of, out, command, calls)[0])
+        # The other server writes one file, whose directory was named.
+        out.unlink()
+        (of.home / "memory").mkdir()
+        command = ["/usr/bin/env", f"MEMORY_FILE_PATH={of.home}/memory/memory.json", *node("server-memory")]
+        calls = [("create_entities", {"entities": [{"name": "bastion", "entityType": "building", "observations": ["stands"]}]})]
+        answers, out, said = learned(of, "--write", of.home / "memory", "--ro", TOOLS, "--offline", command=command, calls=calls)
+        check("bastion" in (of.home / "memory" / "memory.json").read_text(), f"{answers} {said}")
+        profile, text = read(out)
+        equal(profile["fs"]["rw"], [str(of.home / "memory")], text)
+        (of.home / "memory" / "memory.json").unlink()
+        under(of, out, command, calls)
+        check("bastion" in (of.home / "memory" / "memory.json").read_text())
+
+
+def case_lists_are_asked_for_where_nobody_else_does():
+    with place() as of:
+        done = of.run("sandbox", "learn", "--try", "--name", "learned", "--offline", "--", *node("server-everything"))
+        equal(done.returncode, 0, done.stderr)
+        check("it listed" in done.stderr and "tool" in done.stderr and "was not seen" in done.stderr, done.stderr)
+        found = tomllib.loads(done.stdout)
+        check("Only its lists" in done.stdout and list(found["profile"]) == ["learned"], done.stdout)
+        # Who does not answer is no server, and says so.
+        done = of.run("sandbox", "learn", "--try", "--name", "learned", "--offline", "--", *hostile("exits", "/"))
+        check(done.returncode == 1 and "did not answer" in done.stderr, done.stdout + done.stderr)
+
+
+def case_what_is_asked_and_written_has_to_make_sense():
+    with place() as of:
+        there = of.root / "there.toml"
+        there.write_text("kept")
+        link = of.root / "link.toml"
+        link.symlink_to(of.root / "outside" / "secret")
+        learn = lambda *words: of.run("sandbox", "learn", *words, "--offline", "--", *hostile("exits", "/"))  # noqa: E731
+        for words, said in (((), "--out"), (("--out", there), "--force"), (("--out", link), "--force"), (("--out", of.root / "none" / "x"), "cannot write"),
+                            (("--name", "git", "--out", of.root / "x"), "built-in"), (("--out", of.work / "x", "--write", of.work), "could change it"),
+                            (("--out", of.root / "x", "--write", of.root / "outside", "--write", of.root / "outside" / "sub"), "another"), (("--profile", "gti", "--out", of.root / "x"), "did you mean"),
+                            (("--out", of.root / "x", "--write", of.root / "state"), "state")):
+            [(of.root / name).mkdir(exist_ok=True) for name in ("state", "outside/sub")]
+            done = learn(*words)
+            check(done.returncode != 0 and said in done.stderr, f"{words}: {done.returncode} {done.stderr}")
+            check(not (of.root / "x").exists() and there.read_text() == "kept")
+        for out in (there, link):
+            equal(learn("--name", "learned", "--out", out, "--force").returncode, 0)
+            read(out)
+        check(not link.is_symlink() and (of.root / "outside" / "secret").read_text() == "nobody's business")
+
+
+def case_names_write_no_lines():
+    with place() as of:
+        names = [b'a"]\n[profile.evil]\nfs.ro = ["x"]\n#', b"b\r\n[server.evil]\rcommand = ['sh']", b"\x1b[2Jc\x07", "d\u202e\u2028e".encode(), b"''' \\", b"\xff\xfe", b"${HOME}", b"~*?"]
+        for number, name in enumerate(names):
+            (of.work / str(number)).mkdir()
+            with open(os.path.join(os.fsencode(of.work / str(number)), name), "wb") as file:
+                file.write(b"x")
+        _, out, said = learned(of, "--offline", command=hostile("names", of.work))
+        profile, text = read(out)
+        check(set(profile) <= {"fs"} and all(path.startswith(str(of.work)) for path in profile["fs"]["ro"]), text)
+        check("# - to change: " in text and all(line[:1] in ("#", "[", "r", " ", "]", "") for line in text.splitlines()), text)
+        check(all(sign == "\n" or sign.isprintable() for sign in text), repr(text))
+        configured(of, out)
+
+
+def case_what_is_wide_or_secret_is_not_given():
+    with place() as of:
+        for number in range(6):
+            (of.home / f"file{number}").write_text("x")
+        _, out, said = learned(of, "--offline", command=hostile("wide", of.home))
+        check("the-key" not in said and "ssh False" in said and said.count("got nothing") == 3, said)
+        profile, text = read(out)
+        for path in profile.get("fs", {}).get("ro", []):
+            at = pathlib.Path(path)
+            check(at.is_file() and not at.is_relative_to(of.home / ".ssh"), text)
+        for line in (f"# - to list: {of.home} (", "# - to list: / (", f"# - what no server is shown: {of.home}/.ssh (keys of ssh", "# - what no server is shown: /etc/shadow ("):
+            check(line in text, f"{line}: {text}")
+
+
+def case_what_is_refused_stays_refused_and_is_said():
+    with place() as of:
+        _, out, said = learned(of, "--offline", "--write", of.work, command=hostile("sockets", "/"))
+        check(said.count("socket None") == 3 and "unshare 0" not in said, said)
+        _, text = read(out)
+        for line in ('allow = ["unix_sockets"]', 'allow = ["netlink_route"]', "family 17", "192.0.2.9:4444", 'allow = ["namespaces"]'):
+            check(line in text, f"{line}: {text}")
+        out.unlink()
+        _, out, said = learned(of, "--offline", "--allow", "netlink_route", command=hostile("sockets", "/"))
+        equal((said.count("socket None"), read(out)[0]["allow"]), (2, ["netlink_route"]), said)
+        out.unlink()
+        _, out, said = learned(of, "--offline", "--write", of.work, command=hostile("writes", of.work))
+        check((of.work / "new").exists() and not pathlib.Path("/usr/x").exists() and not (of.home / "note").exists())
+        profile, text = read(out)
+        equal(profile["fs"]["rw"], [str(of.work)], text)
+        check("# - to change: /usr/x (" in text and "kept as it is by fs.deny" in text and f"{of.home}/note" not in text, text)
+
+
+def case_hosts_are_told_by_the_proxy_and_near_ones_are_refused():
+    with place() as of:
+        urls = ["http://169.254.169.254/x", "http://10.1.2.3/", "http://127.0.0.1:9/", "http://no-such-name.invalid/"]
+        _, out, said = learned(of, command=hostile("hosts", "/", *urls))
+        profile, text = read(out)
+        check("net" not in profile, text)
+        for line in ("# - to reach: 169.254.169.254:80 (egress.metadata)", "# - to reach: 10.1.2.3:80 (egress.address_private)", "no-such-name.invalid:80"):
+            check(line in text, f"{line}: {text}")
+        out.unlink()
+        _, out, said = learned(of, "--net", "other.example:443", command=hostile("hosts", "/", "http://named.example/"))
+        check("# - to reach: named.example:80 (egress.not_allowed)" in read(out)[1], out.read_text())
+
+
+def case_masses_are_bounded_and_everything_ends():
+    with place() as of:
+        _, out, said = learned(of, "--offline", command=hostile("many", of.work))
+        text = read(out)[1]
+        check("more things were named than are kept" in text and len(text) < 30_000, text[:2000])
+        out.unlink()
+        _, out, said = learned(of, "--offline", command=hostile("forks", of.work))
+        check("limits" in read(out)[0] or "to change" in out.read_text(), out.read_text())
+
+
+def gone(mark):
+    running = [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if mark.encode() in (path.read_bytes() if path.exists() else b"")]
+    return not running
+
+
+def case_whoever_stops_it_has_the_profile_and_nothing_stays():
+    with place() as of:
+        mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+        for how in ("closed", "TERM", "KILL"):
+            out = of.root / f"{how}.toml"
+            client = Client(of, "sandbox", "learn", "--name", "learned", "--offline", "--out", out, "--", *hostile("stays", "/", mark))
+            client.send({"id": 7, "method": "tools/list"})
+            wait_for(lambda: not gone(mark), "it does not run")
+            if how == "closed":
+                client.process.stdin.close()
+            else:
+                client.process.send_signal(getattr(signal, f"SIG{how}"))
+            client.process.wait(30)
+            wait_for(lambda: gone(mark), f"{how}: something stays")
+            equal(out.exists(), how != "KILL", client.complaints())
+            check(how == "KILL" or read(out))
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases(cases_of(globals())))

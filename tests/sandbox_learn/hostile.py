@@ -7,7 +7,8 @@ import socket
 import sys
 import threading
 
-how, place = sys.argv[1], sys.argv[2]
+# With `at:` in front it is no path among the words of the command.
+how, place = sys.argv[1], sys.argv[2].removeprefix("at:")
 
 
 def tried(deed, *arguments):

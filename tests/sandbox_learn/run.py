@@ -200,7 +200,8 @@ def case_a_repository_and_a_memory():
         answers, out, said = learned(of, "--offline", command=command, calls=calls)
         check("+second" in answers[0], f"{answers} {said}")
         profile, text = read(out)
-        check(profile["fs"]["ro"] == [str(of.work)] and "rw" not in profile["fs"], text)
+        # All of it, as the command names it, and nothing else of the user's.
+        equal(([path for path in profile["fs"]["ro"] if path.startswith(str(of.root))], "rw" in profile["fs"]), ([str(of.work)], False), text)
         check("+second" in under(of, out, command, calls)[0])
         # The other server writes one file, whose directory was named.
         out.unlink()
@@ -251,14 +252,17 @@ def case_what_is_asked_and_written_has_to_make_sense():
 
 def case_names_write_no_lines():
     with place() as of:
+        named = of.root / "named"
+        named.mkdir()
         names = [b'a"]\n[profile.evil]\nfs.ro = ["x"]\n#', b"b\r\n[server.evil]\rcommand = ['sh']", b"\x1b[2Jc\x07", "d\u202e\u2028e".encode(), b"''' \\", b"\xff\xfe", b"${HOME}", b"~*?"]
         for number, name in enumerate(names):
-            (of.work / str(number)).mkdir()
-            with open(os.path.join(os.fsencode(of.work / str(number)), name), "wb") as file:
+            (named / str(number)).mkdir()
+            with open(os.path.join(os.fsencode(named / str(number)), name), "wb") as file:
                 file.write(b"x")
-        _, out, said = learned(of, "--offline", command=hostile("names", of.work))
+        _, out, said = learned(of, "--offline", command=hostile("names", f"at:{named}"))
         profile, text = read(out)
-        check(set(profile) <= {"fs"} and all(path.startswith(str(of.work)) for path in profile["fs"]["ro"]), text)
+        given = [pathlib.Path(path) for path in profile["fs"]["ro"] if path.startswith(str(of.root))]
+        check(set(profile) <= {"fs"} and len(given) >= 4 and all(path.is_file() and path.is_relative_to(named) for path in given), text)
         check("# - to change: " in text and all(line[:1] in ("#", "[", "r", " ", "]", "") for line in text.splitlines()), text)
         check(all(sign == "\n" or sign.isprintable() for sign in text), repr(text))
         configured(of, out)
@@ -274,7 +278,7 @@ def case_what_is_wide_or_secret_is_not_given():
         for path in profile.get("fs", {}).get("ro", []):
             at = pathlib.Path(path)
             check(at.is_file() and not at.is_relative_to(of.home / ".ssh"), text)
-        for line in (f"# - to list: {of.home} (", "# - to list: / (", f"# - what no server is shown: {of.home}/.ssh (keys of ssh", "# - what no server is shown: /etc/shadow ("):
+        for line in ("# - to list: / (", "# - to list: /etc (", f"# - what no server is shown: {of.home}/.ssh (keys of ssh", "# - what no server is shown: /etc/shadow ("):
             check(line in text, f"{line}: {text}")
 
 
@@ -315,8 +319,8 @@ def case_masses_are_bounded_and_everything_ends():
         text = read(out)[1]
         check("more things were named than are kept" in text and len(text) < 30_000, text[:2000])
         out.unlink()
-        _, out, said = learned(of, "--offline", command=hostile("forks", of.work))
-        check("limits" in read(out)[0] or "to change" in out.read_text(), out.read_text())
+        _, out, said = learned(of, "--offline", command=hostile("forks", of.root / "outside"))
+        check(read(out) and f"# - to change: {of.root}/outside/x" in out.read_text() and not (of.root / "outside" / "x0").exists(), out.read_text())
 
 
 def gone(mark):

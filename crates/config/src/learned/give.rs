@@ -158,7 +158,7 @@ fn sort(run: &Run, one: &PathUse, path: &Path) -> Sorted {
         if is_named(&run.changed_anyway) {
             return Sorted::Nothing;
         }
-        return if is_scratch(run, path, found.is_some()) {
+        return if is_scratch(run, path, is_shown_at_home(run, path)) {
             Sorted::Nothing
         } else {
             Sorted::Held(format!("by {}", one.by))
@@ -183,6 +183,12 @@ fn is_in(path: &Path, at: &Path) -> bool {
 
 fn is_shown(run: &Run, path: &Path) -> bool {
     run.shown_anyway.iter().chain(&run.changed_anyway).any(|shown| path.starts_with(shown))
+}
+
+/// Whether it lies below something that is in the home on the machine, and was shown as it is.
+fn is_shown_at_home(run: &Run, path: &Path) -> bool {
+    let first = run.home.as_ref().and_then(|home| Some(home.join(path.strip_prefix(home).ok()?.components().next()?)));
+    first.is_some_and(|first| std::fs::symlink_metadata(first).is_ok())
 }
 
 /// Whether it lies where the server has room of its own: also in its home, unless it is there on the machine.

@@ -204,12 +204,18 @@ fn what_was_refused_is_said() {
     let mut run = machine.run();
     run.writable = vec![machine.at("home/u/notes")];
     run.protected = vec![".git".into()];
-    uses(&mut run, Deed::Change, ["home/u/notes/.git/config", "srv/data/new"].map(|at| machine.at(at)));
+    uses(
+        &mut run,
+        Deed::Change,
+        ["home/u/notes/.git/config", "srv/data/new", "home/u/other/new", "home/u/none/new"].map(|at| machine.at(at)),
+    );
     run.others = vec![Other { what: "a socket".to_owned(), by: "x\ny".to_owned() }];
     (run.unread, run.left_out, run.lost, run.only_lists) = (3, 4, true, true);
     let text = run.profile();
     let held = read(&text);
     assert!(held.read_only.is_empty() && held.writable.is_empty(), "{text}");
+    // What is shown at home is not the server's to change, and what is not there is its own.
+    assert!(text.contains("home/u/other/new (by node)") && !text.contains("home/u/none"), "{text}");
     for part in [
         "kept as it is by fs.deny",
         "srv/data/new (by node)",

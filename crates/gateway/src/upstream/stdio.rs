@@ -142,7 +142,11 @@ impl StdioUpstream {
 
     /// Sends a message.
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
-        let Some((names, inbox)) = self.demux.expect(message.message())? else {
+        let expected = match self.demux.expect(message.message()) {
+            Err(UpstreamError::Ended(_)) => return Err(self.gone().await),
+            expected => expected?,
+        };
+        let Some((names, inbox)) = expected else {
             let renamed = self.demux.cancellation(message);
             return self.tell(renamed.as_ref().unwrap_or(message)).await;
         };
@@ -253,10 +257,16 @@ impl StdioUpstream {
     async fn write(&self, message: &Admitted, names: Option<&Names>) -> Result<(), UpstreamError> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(writer) = writer else { return Err(self.ended_error()) };
-        writer.send(message, names).await.map_err(|error| match error {
-            UpstreamError::Ended(_) => self.ended_error(),
-            other => other,
-        })
+        match writer.send(message, names).await {
+            Err(UpstreamError::Ended(_)) => Err(self.gone().await),
+            sent => sent,
+        }
+    }
+
+    /// The error for what came after its end, with all that it had to say.
+    async fn gone(&self) -> UpstreamError {
+        self.last_words_said().await;
+        self.ended_error()
     }
 }
 

@@ -454,7 +454,7 @@ def case_the_default_holds_for_what_a_client_starts():
         program = [PYTHON, str(SHELL), str(work)]
         free = ["--level", "none", "--allow-unconfined"]
         for default, more, reads, writes in (("mine", [], False, True), ("mine", ["--standalone"], False, True), ("mine", free, True, True),
-                                             ("mine", ["--sandbox", "--ro", str(SHELL.parent)], False, False), ("auto", ["--ro", str(SHELL.parent)], False, True),
+                                             ("mine", ["--sandbox", "--ro", str(SHELL.parent)], False, False), ("auto", ["--ro", str(SHELL.parent)], False, False), ("auto", ["--profile", "mine"], False, True),
                                              ("", [], True, True)):
             file.write_text((DEFAULT.format(default) if default else "") + own + quiet())
             with Wrapped(home, "shell", program, *more) as client:
@@ -462,6 +462,19 @@ def case_the_default_holds_for_what_a_client_starts():
                 equal(SECRET in ask(f"cat {place}/outside/secret"), reads, f"{default} {more}")
                 equal("fine" in ask(f"echo fine > {work}/x && cat {work}/x"), writes, f"{default} {more}")
             bartizan("daemon", "--stop", home=home / "state")
+        # What is in force holds, whatever the file says meanwhile.
+        good = DEFAULT.format("mine") + own + quiet()
+        file.write_text(good)
+        with Wrapped(home, "shell", program) as client:
+            client.result("tools/list", {})
+            for broken in (good.replace("default", "defualt"), good.replace("[sandbox]", "[sandbx]"), good.replace('"mine"', "5", 1), "", None):
+                file.unlink(missing_ok=True) if broken is None else file.write_text(broken)
+                done = bartizan("run", "--name", "x", "--", "sh", "-c", f"cat {place}/outside/secret >&2", home=home, env={"BARTIZAN_HOME": str(home / "state")})
+                check(done.returncode != 0 and SECRET not in done.stderr, f"{broken}: {done.stderr}")
+                check("in force confines servers" in done.stderr, f"{broken}: {done.stderr}")
+            done = bartizan("run", "--name", "x", *free, "--", "sh", "-c", f"cat {place}/outside/secret >&2", home=home, env={"BARTIZAN_HOME": str(home / "state")})
+            check(SECRET in done.stderr, done.stderr)
+        bartizan("daemon", "--stop", home=home / "state")
         for wrong, said in ((["--level", "none"], "both"), (["--allow-unconfined"], "both"), ([*free, "--rw", str(work)], "cannot be used with")):
             done = bartizan("run", "--name", "x", *wrong, "--", *program, home=home)
             check(done.returncode == 2 and said in done.stderr, f"{wrong}: {done.stderr}")

@@ -53,7 +53,8 @@ pub(crate) fn user_config(named: Option<&Path>) -> Result<Config, Failure> {
 
 /// The user's own configuration file, if there is one.
 pub(crate) fn user_config_file() -> Option<PathBuf> {
-    user_config_place().filter(|path| path.is_file())
+    // Whatever is there is meant to be one: what it is instead is said where it is read.
+    user_config_place().filter(|path| path.symlink_metadata().is_ok())
 }
 
 /// Where the user's own configuration file is, or would be.

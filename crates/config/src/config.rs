@@ -59,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// The servers that are switched on, by name.
     pub servers: BTreeMap<String, Server>,
+    /// The profile of local servers without a table, or `auto`; it is in `servers` already.
+    pub default_profile: Option<String>,
     /// Mode, guards and exceptions; [`Pipeline::new`] accepts them.
     pub settings: Settings,
     /// The files with policies that it names.
@@ -545,6 +547,7 @@ impl Reading<'_> {
             admin,
             limits,
             servers,
+            default_profile: file.sandbox.default,
             // Whatever is wrong with the options has been reported where they were read.
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,

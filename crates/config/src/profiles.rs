@@ -153,7 +153,10 @@ impl<'i> Known<'_, 'i> {
         if found.is_none() {
             let own = self.profiles.keys().map(String::as_str);
             let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).chain(own).collect();
-            let help = suggest::help(name, known);
+            let help = match name {
+                defaults::AUTO => "`auto` is for `default` under [sandbox]".to_owned(),
+                _ => suggest::help(name, known),
+            };
             problems.error(place.clone(), format!("there is no profile `{name}`")).help(help);
         }
         found
@@ -321,6 +324,7 @@ mod tests {
     fn what_is_wrong_is_said_once_and_where_it_stands() {
         for (text, line, said) in [
             ("[server.x.sandbox]\nprofile = \"filesytem\"\n", 4, "did you mean `filesystem`"),
+            ("[server.x.sandbox]\nprofile = \"auto\"\n", 4, "is for `default` under [sandbox]"),
             ("[server.x.sandbox]\nprofile = \"npx\"\n", 4, "not `npx PACKAGE`"),
             ("[server.x.sandbox]\nprofile = 5\n", 4, "found an integer"),
             ("[server.x.sandbox]\nprofile = \"npx\"\nlevel = \"none\"\n", 4, "confines nothing"),
@@ -345,6 +349,8 @@ mod tests {
             ("[server.x.sandbox]\nfs.files = { \"x\" = \"\" }\n", 4, "no path of a file"),
             ("[server.x.sandbox]\nfs.files = { \"/a/../x\" = \"\" }\n", 4, "no path of a file"),
             ("[server.x.sandbox]\nfs.files = { \"/x\" = 1 }\n", 4, "found an integer"),
+            ("[server.x.sandbox]\nfs.files = { \"/a//x\" = \"\" }\n", 4, "no path of a file"),
+            ("[server.x.sandbox]\nfs.files = { \"/proc/self/root/x\" = \"\" }\n", 4, "no path of a file"),
         ] {
             let wrong = read("[\"true\"]", text).unwrap_err();
             assert!(wrong.contains(said) && wrong.contains(&format!("test.toml:{line}:")), "{text}: {wrong}");

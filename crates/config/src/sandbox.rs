@@ -403,10 +403,12 @@ const MAX_FILE: usize = 64 << 10;
 fn check_files(files: &BTreeMap<String, String>, root: &Node<'_>, path: &[&str], problems: &mut Problems) {
     for (file, text) in files {
         let place = tree::key_place(root, &[path, &["fs", "files", file]].concat());
-        let climbs = Path::new(file).components().any(|part| part == std::path::Component::ParentDir);
-        if !file.starts_with('/') || file.ends_with('/') || climbs || file.contains('\0') {
+        let parts = file.strip_prefix('/').map(|below| below.split('/'));
+        let is_plain = parts.is_some_and(|mut parts| parts.all(|part| !["", ".", ".."].contains(&part)));
+        let kernels = ["/dev/", "/proc/", "/sys/", "/tmp/", "/var/tmp/"].iter().any(|own| file.starts_with(own));
+        if !is_plain || kernels || file.contains('\0') {
             problems
-                .error(place, format!("`{file}` is no path of a file"))
+                .error(place, format!("`{file}` is no path of a file that could be there"))
                 .help("such as \"/etc/program/settings.json\"");
         } else if text.len() > MAX_FILE {
             problems

@@ -780,6 +780,7 @@ mod tests {
                 durable_if_sensitive: sensitive,
                 approval: Default::default(),
                 layers: Default::default(),
+                confines: false,
             };
             assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
         };

@@ -24,7 +24,7 @@ use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
 use crate::server::Server;
-use crate::setup::{self, Servers, SetupError};
+use crate::setup::{self, SetupError};
 use crate::trials::Trials;
 use crate::versions;
 use crate::web::oauth::OAuth;
@@ -84,12 +84,6 @@ fn describe(server: &Arc<Server>) -> serde_json::Value {
     described
 }
 
-/// The local servers that may do whatever the user may.
-fn unconfined(servers: &Servers) -> Vec<String> {
-    let free = servers.values().filter(|server| server.isolation() == Some(Level::None));
-    free.map(|server| server.name.to_string()).collect()
-}
-
 /// Starts serving. `file` is watched for changes, if there is one.
 ///
 /// # Errors
@@ -110,7 +104,7 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(describe).collect();
-    let (unconfined, in_vain) = (unconfined(&servers), setup::without_cpu_limit(&servers));
+    let (unconfined, in_vain) = (setup::unconfined_servers(&servers), setup::without_cpu_limit(&servers));
     let least = servers.values().filter_map(|server| server.isolation()).min().unwrap_or(Level::Process);
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
@@ -184,10 +178,7 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String
 
 /// Says which servers are not held as one might think.
 fn warn_of(unconfined: &[String], without_cpu_limit: &[String]) {
-    if !unconfined.is_empty() {
-        let servers = unconfined.join(", ");
-        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
-    }
+    setup::warn_of_unconfined(unconfined);
     without_cpu_limit.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
 }
 

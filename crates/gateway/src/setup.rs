@@ -149,6 +149,7 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
         approval: config.approval.clone(),
         layers: Layers::of(config).map_err(|(layer, why)| SetupError::Layer { layer: layer.as_str(), why })?,
+        confines: config.default_profile.is_some(),
     })
 }
 
@@ -169,6 +170,20 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
         Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option), Database::of(config));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
+}
+
+/// The local servers that may do whatever the user may.
+pub(crate) fn unconfined_servers(servers: &Servers) -> Vec<String> {
+    let free = servers.values().filter(|server| server.isolation() == Some(bartizan_sandbox::Level::None));
+    free.map(|server| server.name.to_string()).collect()
+}
+
+/// Says which servers may do whatever the user may.
+pub(crate) fn warn_of_unconfined(unconfined: &[String]) {
+    if !unconfined.is_empty() {
+        let servers = unconfined.join(", ");
+        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
+    }
 }
 
 /// Makes ready what is to be captured, if that is another thing than what is captured already.

@@ -200,6 +200,10 @@ impl Confinement {
         if files().any(|file| !is_plain(file) || file.parent().is_none()) {
             return Err("a file of the sandbox's own has no plain absolute path");
         }
+        // What the kernel shows there, and what each sandbox has of its own.
+        if files().any(|file| ["/dev", "/proc", "/sys", "/tmp", "/var/tmp"].iter().any(|own| file.starts_with(own))) {
+            return Err("a file of the sandbox's own lies in /dev, /proc, /sys, /tmp or /var/tmp");
+        }
         if files().any(|file| shown().any(|path| file.starts_with(path))) {
             return Err(
                 "a file of the sandbox's own lies where the sandbox shows something of this machine, or in its home directory",
@@ -264,6 +268,8 @@ mod tests {
         check(|c| c.files = vec![("/etc/x/y".into(), String::new())], "");
         check(|c| c.files = vec![("etc/x".into(), String::new())], "plain");
         check(|c| c.files = vec![("/".into(), String::new())], "plain");
+        check(|c| c.files = vec![("/proc/self/root/w/x".into(), String::new())], "/proc");
+        check(|c| c.files = vec![("/dev/shm/x".into(), String::new())], "/dev");
         check(|c| (c.writable, c.files) = (vec!["/w".into()], vec![("/w/x".into(), String::new())]), "shows");
         check(|c| (c.read_only, c.files) = (vec!["/etc".into()], vec![("/etc/x".into(), String::new())]), "shows");
         check(

@@ -98,6 +98,7 @@ impl Arguments {
             restart: !self.no_restart,
             bridge: self.bridge,
             sandbox,
+            unconfined: self.allow_unconfined,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };
@@ -172,18 +173,18 @@ impl Arguments {
         profile.map_or(Ok(table.clone()), |profile| super::sandbox::table_with(profile, config, &table)).map(Some)
     }
 
-    /// The profile that was asked for, or else the one that the configuration has for servers without a table; and what
-    /// stands beside it.
+    /// The profile that was asked for; or, where nothing else was, the one that the configuration has for servers without a
+    /// table. And what stands beside it.
     fn begins_with(&self, config: Option<&Path>) -> Result<Option<(String, Option<Besides>)>, Failure> {
-        if let Some(profile) = &self.profile {
-            return Ok(Some((profile.clone(), None)));
-        }
-        // It says all that it is.
-        if self.sandbox {
-            return Ok(None);
-        }
+        let asked = self.sandbox || self.level.is_some();
+        let named = match &self.profile {
+            Some(profile) => Some(profile.clone()),
+            // What is asked for is all that it is.
+            None if asked || [&self.ro, &self.rw, &self.allow].iter().any(|list| !list.is_empty()) => None,
+            None => super::sandbox::own(config)?.default,
+        };
         let program = self.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-        Ok(super::sandbox::own(config)?.default.map(|name| {
+        Ok(named.map(|name| {
             let (profile, more) = default_profile(&name, &program);
             (profile.to_owned(), more)
         }))

@@ -158,6 +158,7 @@ impl Whose {
             restart: false,
             bridge: false,
             sandbox: Some(table_with(profile, self.config.as_deref(), "")?),
+            unconfined: false,
             config: None,
             client: std::process::id(),
         };

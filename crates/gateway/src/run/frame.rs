@@ -111,6 +111,7 @@ pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     // Empty is a table as well: the strictest.
     put(if wrap.sandbox.is_some() { b"sandbox" } else { b"" });
     put(wrap.sandbox.as_deref().unwrap_or_default().as_bytes());
+    put(if wrap.unconfined { b"unconfined" } else { b"" });
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.client.to_string().as_bytes());
     put(wrap.directory.as_os_str().as_bytes());
@@ -142,6 +143,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         let bridge = !take()?.is_empty();
         let confined = !take()?.is_empty();
         let table = String::from_utf8(take()?.to_vec()).ok()?;
+        let unconfined = !take()?.is_empty();
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
         let client = std::str::from_utf8(take()?).ok()?.parse().ok()?;
@@ -160,6 +162,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
             restart,
             bridge,
             sandbox: confined.then_some(table),
+            unconfined,
             config,
             client,
         })
@@ -183,6 +186,7 @@ mod tests {
             restart: false,
             bridge: true,
             sandbox: Some("fs.rw = [\"/srv\"]\n".into()),
+            unconfined: true,
             config: Some("/etc/b.toml".into()),
             client: 4711,
         };

@@ -23,6 +23,8 @@ pub struct Wrap {
     pub bridge: bool,
     /// How it is confined, if it is: the table `sandbox` of a server, as a configuration has it.
     pub sandbox: Option<String>,
+    /// Whether it is meant to be unconfined, also where the configuration confines servers without a table.
+    pub unconfined: bool,
     /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
     /// The process that wants it wrapped: what it wraps is one conversation.
@@ -133,6 +135,7 @@ mod tests {
             restart: true,
             bridge: false,
             sandbox: None,
+            unconfined: false,
             config: None,
             client: 1,
         };

@@ -165,10 +165,21 @@ async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
     }
 }
 
+/// Why a program is not wrapped that would be unconfined by what its file says.
+const UNCONFINED: &str = "the configuration that is in force confines servers without a table of their own, and its file does not \
+                          say so now; put the file in order, or start it with `--level none --allow-unconfined`";
+
 /// The program, confined if that is wished, with its way out.
 fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Program, RunError> {
     let name = wrap.server_name();
-    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)? else { return Ok(launch.into()) };
+    let sandbox = match wrap.confined().map_err(RunError::Sandbox)? {
+        Some(sandbox) => sandbox,
+        // Its file says something else by now, or can no longer be read.
+        None if gateway.policy.load().confines && !wrap.unconfined => {
+            return Err(RunError::Sandbox(UNCONFINED.to_owned()));
+        }
+        None => return Ok(launch.into()),
+    };
     // Where the client happens to be is where the server starts only if it sees that.
     launch.cwd = None;
     for (name, value) in &sandbox.exposed {

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bartizan_config::{Allowed, Arguments, Command, Config, Installer, Required, Sandbox, SandboxLevel, Upstream};
 use bartizan_sandbox::{
@@ -276,9 +276,12 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
     }
     for word in words.iter().filter_map(|word| word.to_str()) {
         let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
-        let Some(path) = value.filter(|value| !value.is_empty()).map(Path::new) else { continue };
-        let full = start.join(path);
+        let Some(path) = value.map(Path::new) else { continue };
         let is_database = path.extension().and_then(OsStr::to_str).is_some_and(|kind| DATABASES.contains(&kind));
+        let full = start.join(path);
+        if !is_path(path) && !is_database || path.is_relative() && !stays(&full, start) {
+            continue;
+        }
         let directory = match (full.is_dir(), arguments) {
             (true, _) => Some(full),
             (false, Arguments::Databases) if is_database => {
@@ -297,6 +300,27 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
         }
     }
     named
+}
+
+/// Whether a word is meant as a path: what else it may be, such as a command or the name of a package, might be the name of a
+/// directory too, in a place that somebody else filled.
+fn is_path(word: &Path) -> bool {
+    matches!(word.components().next(), Some(Component::RootDir | Component::CurDir | Component::ParentDir))
+}
+
+/// Whether what is named from where the program starts is there, or below, once all links are followed; or has none. Whoever
+/// filled that place may have laid one to somewhere else.
+fn stays(full: &Path, start: &Path) -> bool {
+    let (Ok(found), Ok(start)) = (std::fs::canonicalize(full), std::fs::canonicalize(start)) else { return true };
+    let mut plain = PathBuf::new();
+    for part in full.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    found.starts_with(&start) || found == plain
 }
 
 /// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
@@ -337,7 +361,8 @@ fn script(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let script =
         launch.args.iter().map(PathBuf::from).find(|word| !word.as_os_str().as_encoded_bytes().starts_with(b"-"));
-    let named = script.map(|script| start.join(script));
+    let named = script.map(|script| (script.is_absolute(), start.join(script)));
+    let named = named.and_then(|(absolute, named)| (absolute || stays(&named, start)).then_some(named));
     let found = named.as_deref().and_then(|named| std::fs::canonicalize(named).ok()).filter(|file| file.is_file());
     if let Some((named, found)) = named.zip(found) {
         paths.extend(packages(&found));
@@ -489,6 +514,30 @@ mod tests {
         ] {
             let (secret, seen) = sees(arguments, args, own, others);
             assert!(!secret, "{arguments:?} {args:?} {own:?} {others:?}: {seen:?}");
+        }
+        // Of words that are relative to a place that somebody else filled.
+        for (word, expected) in [
+            (".", Some("ws")),
+            ("./sub", Some("ws/sub")),
+            ("../ws/sub", Some("ws/../ws/sub")),
+            ("--at=./sub", Some("ws/./sub")),
+            ("sub", None),
+            ("./planted", None),
+            ("./sub/../planted", None),
+            ("planted/node_modules", None),
+            ("", None),
+        ] {
+            let found = named(&[word.into()], Rw, &place("ws")).writable;
+            let found: Vec<_> = found.iter().map(|path| real(path)).collect();
+            assert_eq!(found, expected.map(|name| real(&place(name))).into_iter().collect::<Vec<_>>(), "{word}");
+        }
+        for (word, expected) in [("plain.db", Some("ws")), ("./planted/x.db", None), ("planted/x.db", None)] {
+            let found = named(&[word.into()], Databases, &place("ws")).writable;
+            assert_eq!(
+                found.iter().map(|path| real(path)).collect::<Vec<_>>(),
+                expected.map(place).into_iter().collect::<Vec<_>>(),
+                "{word}"
+            );
         }
         // What the table itself names is not mounted by way of such a link, and nothing starts.
         assert_eq!(sees(Unseen, &[], &["ws/planted"], &["ws"]), (false, vec![place("ws/planted")]));

@@ -118,6 +118,7 @@ impl Arguments {
             restart: false,
             bridge: false,
             sandbox: Some(table),
+            unconfined: false,
             config: None,
             client: std::process::id(),
         };

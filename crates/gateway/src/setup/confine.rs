@@ -279,7 +279,8 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
         let Some(path) = value.map(Path::new) else { continue };
         let is_database = path.extension().and_then(OsStr::to_str).is_some_and(|kind| DATABASES.contains(&kind));
         let full = start.join(path);
-        if !is_path(path) && !is_database || path.is_relative() && !stays(&full, start) {
+        let leads_away = |at: &Path| path.is_relative() && !stays(at, start);
+        if !is_path(path) && !is_database || leads_away(&full) {
             continue;
         }
         let directory = match (full.is_dir(), arguments) {
@@ -289,7 +290,8 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
             }
             _ => None,
         };
-        let Some(directory) = directory else { continue };
+        // Of a database that is not there yet it is known by its directory.
+        let Some(directory) = directory.filter(|directory| !leads_away(directory)) else { continue };
         named.relative |= path.is_relative();
         match arguments {
             // All of the machine is not a directory among others.

@@ -2,13 +2,14 @@
 //!
 //! **Threat.** The server that is looked at writes this file with its own deeds: it names paths with line breaks in them, reads
 //! thousands of files so that nobody reads the list, opens `/` once, or asks for keys, in the hope that a profile gives it
-//! what nobody meant. So what is given is decided by rules that a server's deeds only fulfil: nothing wide, nothing that holds
-//! secrets, nothing in masses; and whatever it named is written as a quoted text or in a comment that has one line.
+//! what nobody meant, or it asks for what it is refused so as to have it the next time. So what is given is decided by rules that a server's deeds only fulfil: nothing that was not
+//! shown to it, nothing wide, nothing that holds secrets, nothing in masses; and whatever it named is written as a quoted text or in a comment that has one line.
 //!
 //! What lies on the machine is looked at (whether a path is there, what it leads to); nothing is started or changed.
 
 mod give;
 mod hosts;
+mod known;
 mod places;
 mod text;
 
@@ -87,12 +88,18 @@ pub struct Run {
     pub writable: Vec<PathBuf>,
     /// Names in these that stay as they are.
     pub protected: Vec<PathBuf>,
-    /// What was shown empty.
+    /// What is not shown to any server that is looked at, and not given.
     pub hidden: Vec<HiddenPlace>,
+    /// What of the machine was shown in that run; what lies elsewhere was not there.
+    pub shown: Vec<PathBuf>,
+    /// What of that was shown empty.
+    pub covered: Vec<PathBuf>,
     /// Existing paths among the words of the command.
     pub arguments: Vec<PathBuf>,
-    /// What the user let through.
+    /// What was let through.
     pub allowed: Vec<Allowed>,
+    /// What of that is let through by what the profile begins with.
+    pub allowed_anyway: Vec<Allowed>,
     /// What was named.
     pub paths: Vec<PathUse>,
     /// Hosts that were asked for.
@@ -124,6 +131,16 @@ impl Run {
 /// What a path leads to; none if there is nothing.
 fn real(path: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
+}
+
+/// Where a path leads, also where its end is not there yet.
+fn leads(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|at| Some((at, real(at)?)));
+    match there.and_then(|(at, real)| Some((real, path.strip_prefix(at).ok()?))) {
+        Some((real, rest)) if rest.as_os_str().is_empty() => real,
+        Some((real, rest)) => real.join(rest),
+        None => path.to_owned(),
+    }
 }
 
 /// The path without `.` and `..`, as it would be without links.

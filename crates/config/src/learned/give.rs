@@ -1,11 +1,11 @@
 //! What of the files a profile gives, and what it does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::places::OWN_PLACE;
-use super::{Deed, HiddenPlace, PathUse, Run, plain, real};
+use super::known::{Known, Places};
+use super::{Deed, PathUse, Run, leads, plain, real};
 
 /// As many files of one directory as stand by themselves; of more the directory is given.
 const SIBLINGS: usize = 4;
@@ -13,9 +13,6 @@ const SIBLINGS: usize = 4;
 pub(super) const READABLE: usize = 48;
 /// Lines about what is not given, of each kind but of what is hidden.
 const FEW: usize = 16;
-/// Directories whose entries have nothing to do with each other.
-const COLLECTIONS: &[&str] =
-    &["/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/lib", "/var/log", "/var/cache", "/etc"];
 /// In these packages of one program lie, and nothing else.
 const PACKAGES: &[&str] = &["node_modules", "site-packages", "dist-packages"];
 /// What the system makes for each sandbox; the machine's is not needed.
@@ -40,18 +37,23 @@ pub(super) struct Given {
 /// Lines, as many as are read, and how many more there would be.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    pub(super) lines: BTreeSet<(String, PathBuf, String)>,
+    /// By what was asked for, and of what.
+    pub(super) lines: BTreeMap<(&'static str, PathBuf), String>,
     pub(super) more: usize,
+    counts: BTreeMap<&'static str, usize>,
 }
 
 impl Refused {
-    fn add(&mut self, what: &str, path: &Path, why: String) {
-        if self.lines.iter().any(|(known, at, _)| known == what && at == path) {
+    fn add(&mut self, what: &'static str, path: &Path, why: String) {
+        let line = (what, path.to_owned());
+        if self.lines.contains_key(&line) {
             return;
         }
+        let count = self.counts.entry(what).or_default();
         // Of hidden places there are few, each is said once, and none is lost among others.
-        if what == "hidden" || self.lines.iter().filter(|(known, ..)| known == what).count() < FEW {
-            self.lines.insert((what.to_owned(), path.to_owned(), why));
+        if what == "hidden" || *count < FEW {
+            *count = count.saturating_add(1);
+            self.lines.insert(line, why);
         } else {
             self.more = self.more.saturating_add(1);
         }
@@ -70,23 +72,21 @@ struct Wanted {
 }
 
 pub(super) fn given(run: &Run) -> Given {
+    let known = Known::new(run);
     let mut given = Given::default();
     let mut wanted = Wanted::default();
     let (mut changed, mut read) = (BTreeMap::new(), BTreeMap::new());
     for one in &run.paths {
         let path = plain(&one.path);
-        let named = |list: &[PathBuf]| list.iter().find(|at| is_in(&path, at)).cloned();
-        match sort(run, one, &path) {
+        let found = real(&one.path);
+        match sort(&known, one, &path, found.as_deref()) {
             Sorted::Nothing => {}
             Sorted::Hidden(place, why) => given.refused.add("hidden", &place, why),
             Sorted::Held(why) => given.refused.add("change", &path, why),
-            Sorted::Changed => drop(named(&run.writable).map(|at| changed.entry(at).or_insert_with(|| one.by.clone()))),
-            Sorted::Named => {
-                let at = named(&run.writable).or_else(|| named(&run.read_only));
-                at.map(|at| read.entry(at).or_insert_with(|| one.by.clone()));
-            }
-            Sorted::Wanted => wanted.add(one, path, run),
-            Sorted::Unshown => given.refused.add("unshown", &path, format!("by {}", one.by)),
+            Sorted::Changed(at) => drop(changed.entry(at).or_insert_with(|| one.by.clone())),
+            Sorted::Named(at) => drop(read.entry(at).or_insert_with(|| one.by.clone())),
+            Sorted::Wanted => wanted.add(one, path, found, &known),
+            Sorted::Refused(what) => given.refused.add(what, &path, format!("by {}", one.by)),
         }
     }
     for at in &run.writable {
@@ -104,7 +104,7 @@ pub(super) fn given(run: &Run) -> Given {
             None => given.refused.add("unused", at, "named to be read, and not used".to_owned()),
         }
     }
-    wanted.give(run, &mut given);
+    wanted.give(&known, &mut given);
     hide(run, &mut given);
     given
 }
@@ -116,46 +116,38 @@ enum Sorted {
     Hidden(PathBuf, String),
     /// It would have been changed.
     Held(String),
-    /// In a place that the user named to be changed.
-    Changed,
-    /// In a place that the user named.
-    Named,
+    /// In this place, which the user named to be changed.
+    Changed(PathBuf),
+    /// In this place, which the user named.
+    Named(PathBuf),
     Wanted,
-    /// A sandbox has no such thing.
-    Unshown,
+    /// It was not there in that run, or is nothing that a profile gives.
+    Refused(&'static str),
 }
 
-fn sort(run: &Run, one: &PathUse, path: &Path) -> Sorted {
+fn sort(known: &Known<'_>, one: &PathUse, path: &Path, found: Option<&Path>) -> Sorted {
+    let run = known.run;
     if !path.is_absolute()
         || OWN.iter().any(|own| path.starts_with(own))
         || MADE.iter().any(|made| path == Path::new(made))
     {
         return Sorted::Nothing;
     }
-    let found = real(&one.path);
-    let both = || [Some(path), found.as_deref()].into_iter().flatten();
-    // Who names what lies there means it, unless it is Bartizan's own.
-    let is_meant = |place: &HiddenPlace| {
-        let named = run.read_only.iter().chain(&run.writable);
-        place.why != OWN_PLACE && named.into_iter().any(|at| at.starts_with(&place.path) && is_in(path, at))
-    };
-    let mut hidden = run.hidden.iter().filter(|place| both().any(|path| path.starts_with(&place.path)));
-    let hidden = hidden.find(|place| !is_meant(place));
-    if let Some(place) = hidden {
+    let both = || [Some(path), found].into_iter().flatten();
+    if let Some(place) = known.hidden_place(path, found) {
         return Sorted::Hidden(place.path.clone(), format!("{}; by {}", place.why, one.by));
     }
-    let is_named = |list: &[PathBuf]| list.iter().any(|at| is_in(path, at));
     if one.deed == Deed::Change {
-        if is_named(&run.writable) {
+        if let Some(at) = known.writable.holding(path, found) {
             let below = run.writable.iter().find_map(|at| path.strip_prefix(at).ok());
             let is_held = below.is_some_and(|below| run.protected.iter().any(|name| below.starts_with(name)));
             return if is_held {
                 Sorted::Held(format!("kept as it is by fs.deny; by {}", one.by))
             } else {
-                Sorted::Changed
+                Sorted::Changed(at.to_owned())
             };
         }
-        if is_named(&run.changed_anyway) {
+        if known.changed_anyway.holding(path, found).is_some() {
             return Sorted::Nothing;
         }
         return if is_scratch(run, path, is_shown_at_home(run, path)) {
@@ -164,25 +156,20 @@ fn sort(run: &Run, one: &PathUse, path: &Path) -> Sorted {
             Sorted::Held(format!("by {}", one.by))
         };
     }
-    if is_named(&run.writable) || is_named(&run.read_only) {
-        return Sorted::Named;
+    if let Some(at) = known.writable.holding(path, found).or_else(|| known.read_only.holding(path, found)) {
+        return Sorted::Named(at.to_owned());
     }
-    if found.is_none() || is_scratch(run, path, true) {
-        return Sorted::Nothing;
+    let Some(found) = found.filter(|_| !is_scratch(run, path, true)) else { return Sorted::Nothing };
+    if ["/sys", "/run", "/boot"].iter().any(|place| both().any(|path| path.starts_with(place))) {
+        return if one.deed == Deed::Look { Sorted::Nothing } else { Sorted::Refused("unshown") };
     }
-    if ["/sys", "/run", "/boot"].iter().any(|place| path.starts_with(place)) {
-        return if one.deed == Deed::Look { Sorted::Nothing } else { Sorted::Unshown };
+    match () {
+        () if both().all(|path| known.is_shown_anyway(path)) => Sorted::Nothing,
+        // What it was refused in that run it is not given by having asked: there may be more than it knew of.
+        () if !known.was_there(found) => Sorted::Refused(if one.deed == Deed::Look { "look" } else { "absent" }),
+        () if !(found.is_file() || found.is_dir()) => Sorted::Refused("special"),
+        () => Sorted::Wanted,
     }
-    if both().all(|path| is_shown(run, path)) { Sorted::Nothing } else { Sorted::Wanted }
-}
-
-/// Whether it is `at`, or lies below.
-fn is_in(path: &Path, at: &Path) -> bool {
-    path.starts_with(at) || real(path).is_some_and(|path| real(at).is_some_and(|at| path.starts_with(at)))
-}
-
-fn is_shown(run: &Run, path: &Path) -> bool {
-    run.shown_anyway.iter().chain(&run.changed_anyway).any(|shown| path.starts_with(shown))
 }
 
 /// Whether it lies below something that is in the home on the machine, and was shown as it is.
@@ -198,11 +185,12 @@ fn is_scratch(run: &Run, path: &Path, is_there: bool) -> bool {
 }
 
 impl Wanted {
-    fn add(&mut self, one: &PathUse, path: PathBuf, run: &Run) {
+    fn add(&mut self, one: &PathUse, path: PathBuf, found: Option<PathBuf>, known: &Known<'_>) {
         // As it was named, and what that leads to: a link in the way is the user's, and both have to be there.
-        let found = real(&one.path);
-        let both = [Some(path), found].into_iter().flatten();
-        for path in both.filter(|path| !is_shown(run, path)) {
+        // With `..` behind a link it is not what it seems, and was not what was used.
+        let named = Some(path).filter(|path| real(path) == found);
+        let both = [named, found].into_iter().flatten();
+        for path in both.filter(|path| !known.is_shown_anyway(path)) {
             let list = match one.deed {
                 Deed::Look => &mut self.looked,
                 _ if path.is_dir() => &mut self.listed,
@@ -213,11 +201,11 @@ impl Wanted {
     }
 
     /// Sorts it into what is given and what is not.
-    fn give(self, run: &Run, given: &mut Given) {
-        let chosen = self.chosen(run);
+    fn give(self, known: &Known<'_>, given: &mut Given) {
+        let chosen = self.chosen(known);
         let before = given.read_only.keys().chain(given.writable.keys());
-        let all: Vec<PathBuf> = chosen.keys().chain(before).cloned().collect();
-        let is_covered = |path: &Path| all.iter().any(|at| path != at && path.starts_with(at));
+        let all: HashSet<PathBuf> = chosen.keys().chain(before).cloned().collect();
+        let is_covered = |path: &Path| path.ancestors().skip(1).any(|at| all.contains(at));
         let mut count = 0_usize;
         for (path, why) in chosen.into_iter().filter(|(path, _)| !is_covered(path)) {
             if let Some(wrong) = unwritable(&path) {
@@ -230,39 +218,35 @@ impl Wanted {
                 given.refused.add("read", &path, why);
             }
         }
-        let is_given = |path: &Path| all.iter().any(|at| path.starts_with(at));
+        let is_given = |path: &Path| path.ancestors().any(|at| all.contains(at));
         for (path, by) in from_the_top(self.listed).filter(|(path, _)| !is_given(path)) {
             given.refused.add("list", &path, format!("everything below would be seen; by {by}"));
         }
         // What lies above of something that is there is looked at by whoever looks for that.
-        let seen = || all.iter().chain(&run.shown_anyway).chain(&run.home);
-        let is_above = |path: &Path| seen().any(|at| at.starts_with(path));
+        let seen = all.iter().chain(&known.run.shown_anyway).chain(&known.run.home);
+        let above: HashSet<&Path> = seen.flat_map(|path| path.ancestors()).collect();
+        let is_above = |path: &PathBuf| above.contains(path.as_path());
         for (path, by) in from_the_top(self.looked).filter(|(path, _)| !is_given(path) && !is_above(path)) {
             given.refused.add("look", &path, format!("by {by}"));
         }
     }
 
     /// Files, or directories in their place, each with why.
-    fn chosen(&self, run: &Run) -> BTreeMap<PathBuf, String> {
+    fn chosen(&self, known: &Known<'_>) -> BTreeMap<PathBuf, String> {
         let mut chosen: BTreeMap<PathBuf, String> = BTreeMap::new();
-        let meant: Vec<&PathBuf> = run.arguments.iter().filter(|word| word.is_dir() && is_narrow(run, word)).collect();
-        for word in &meant {
-            let count = self.files.keys().chain(self.listed.keys()).filter(|path| path.starts_with(word)).count();
-            if count >= SIBLINGS && !is_shown(run, word) {
-                chosen.insert((*word).clone(), format!("named by the command, {count} uses; everything below is seen"));
-            }
-        }
+        let meant = self.meant(known, &mut chosen);
         let mut beside: BTreeMap<PathBuf, Vec<(&PathBuf, &String)>> = BTreeMap::new();
         for (file, by) in &self.files {
-            match packages(file).filter(|at| !is_wide(run, at)) {
+            match packages(file).filter(|at| !known.is_wide(at) && known.was_shown(at)) {
                 Some(at) => drop(chosen.entry(at).or_insert_with(|| format!("packages, read by {by}"))),
                 None => beside.entry(file.parent().unwrap_or(Path::new("/")).to_owned()).or_default().push((file, by)),
             }
         }
-        let is_open = |directory: &Path| !is_wide(run, directory) && !has_secrets(directory);
+        let is_open =
+            |directory: &Path| !known.is_wide(directory) && known.was_shown(directory) && !has_secrets(directory);
         for (directory, by) in &self.listed {
             let read = beside.get(directory).map_or(0, Vec::len);
-            let is_meant = meant.iter().any(|word| is_in(directory, word)) && !holds_too_much(run, directory);
+            let is_meant = meant.holding(directory, real(directory).as_deref()).is_some() && known.is_narrow(directory);
             if is_meant || read >= 2 && is_open(directory) {
                 let why = format!("listed by {by}; everything below is seen");
                 chosen.entry(directory.clone()).or_insert(why);
@@ -282,12 +266,36 @@ impl Wanted {
         }
         chosen
     }
+
+    /// Directories that the command names and that may be given as that; chooses those that were used.
+    fn meant(&self, known: &Known<'_>, chosen: &mut BTreeMap<PathBuf, String>) -> Places {
+        let words = known.run.arguments.iter().filter(|word| word.is_dir() && known.is_narrow(word));
+        let words: BTreeSet<&Path> = words.map(PathBuf::as_path).collect();
+        let mut uses: BTreeMap<&Path, usize> = BTreeMap::new();
+        for path in self.files.keys().chain(self.listed.keys()) {
+            for word in path.ancestors().filter(|at| words.contains(at)) {
+                let count = uses.entry(word).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        for word in words.iter().filter(|word| !known.is_shown_anyway(word)) {
+            let count = uses.get(word).copied().unwrap_or_default();
+            let why = match self.looked.get(*word) {
+                _ if count >= SIBLINGS => format!("named by the command, {count} uses; everything below is seen"),
+                // Whoever is told of a directory and looks whether it is one works in it later.
+                Some(by) => format!("named by the command, and looked at by {by}; everything below is seen"),
+                None => continue,
+            };
+            chosen.insert((*word).to_owned(), why);
+        }
+        Places::new(words.into_iter())
+    }
 }
 
 /// In the order of how wide they are, so that masses of small ones hide none that is wide.
 fn from_the_top(list: BTreeMap<PathBuf, String>) -> impl Iterator<Item = (PathBuf, String)> {
     let mut list: Vec<_> = list.into_iter().collect();
-    list.sort_by_key(|(path, _)| path.components().count());
+    list.sort_by_cached_key(|(path, _)| path.components().count());
     list.into_iter()
 }
 
@@ -298,27 +306,6 @@ fn packages(file: &Path) -> Option<PathBuf> {
         .skip(1)
         .filter(|at| at.file_name().is_some_and(|name| PACKAGES.iter().any(|one| name == OsStr::new(one))));
     at.last().map(Path::to_owned)
-}
-
-/// Whether more lies there than a few uses may open: all of a user's, all of the machine's, or what is hidden.
-fn is_wide(run: &Run, directory: &Path) -> bool {
-    let is_collection = COLLECTIONS.iter().any(|place| directory == Path::new(place));
-    let in_a_collection = ["/home", "/media", "/mnt"].iter().any(|place| directory.parent() == Some(Path::new(place)));
-    let of_the_user = run.home.as_ref().is_some_and(|home| directory.parent() == Some(home));
-    let is_high = directory.components().count() <= 2;
-    is_high || is_collection || in_a_collection || of_the_user || holds_too_much(run, directory)
-}
-
-/// Whether a directory that the command names may be given as that.
-fn is_narrow(run: &Run, directory: &Path) -> bool {
-    directory.components().count() > 2 && !holds_too_much(run, directory)
-}
-
-/// Whether it holds what nobody means who names a directory.
-fn holds_too_much(run: &Run, directory: &Path) -> bool {
-    directory.parent().is_none()
-        || run.home.as_ref().is_some_and(|home| home.starts_with(directory))
-        || run.hidden.iter().any(|place| place.path.starts_with(directory))
 }
 
 /// Whether one of its files looks like a secret.
@@ -344,12 +331,31 @@ pub(super) fn unwritable(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Names what is to stay hidden in what is given.
+/// Names what is to stay hidden in what is given, also what is not there yet.
 fn hide(run: &Run, given: &mut Given) {
-    let all: Vec<PathBuf> = given.read_only.keys().chain(given.writable.keys()).cloned().collect();
-    for place in run.hidden.iter().filter(|place| all.iter().any(|at| place.path.starts_with(at))) {
-        if place.path.exists() && unwritable(&place.path).is_none() {
-            given.hidden.insert(place.path.clone(), place.why.to_owned());
+    let places: BTreeMap<PathBuf, &'static str> =
+        run.hidden.iter().map(|place| (leads(&place.path), place.why)).collect();
+    let named: Vec<PathBuf> = given.read_only.keys().chain(given.writable.keys()).map(|path| leads(path)).collect();
+    let anyway: Vec<PathBuf> = run.shown_anyway.iter().chain(&run.changed_anyway).map(|path| leads(path)).collect();
+    let shown = || named.iter().chain(&anyway);
+    for (place, why) in &places {
+        let is_below = shown().any(|at| place.starts_with(at));
+        // With a hidden place in another one nothing starts, and what the user named is meant.
+        let in_another = place.ancestors().any(|above| given.hidden.contains_key(above));
+        let is_meant = shown().any(|at| at == place);
+        if is_below && !in_another && !is_meant && unwritable(place).is_none() {
+            given.hidden.insert(place.clone(), (*why).to_owned());
+        }
+    }
+    // What lies in a place that is hidden for the sake of another could not be shown there.
+    let hidden: BTreeSet<PathBuf> = given.hidden.keys().cloned().collect();
+    let is_lost = |path: &PathBuf| leads(path).ancestors().any(|at| hidden.contains(at));
+    let (read_only, writable) = (&mut given.read_only, &mut given.writable);
+    for list in [read_only, writable] {
+        let lost: Vec<PathBuf> = list.keys().filter(|path| is_lost(path)).cloned().collect();
+        for path in lost {
+            list.remove(&path);
+            given.refused.add("hidden", &path, "named, but in a hidden place of what is given as well".to_owned());
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Places that no server is shown while it is looked at what it needs, and that no profile that comes of that gives.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::real;
+use super::{leads, plain};
 
 /// A place, and why it is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,10 @@ const OF_A_USER: &[(&str, &str)] = &[
     (".config/hub", "tokens of GitHub"),
     (".pgpass", "passwords of PostgreSQL"),
     (".my.cnf", "passwords of MySQL"),
+    (".huggingface", "a token of Hugging Face"),
+    (".cache/huggingface/token", "a token of Hugging Face"),
+    (".cache/huggingface/stored_tokens", "tokens of Hugging Face"),
+    (".config/openai", "keys of OpenAI"),
     (".terraform.d", "tokens of Terraform"),
     (".vault-token", "a token of Vault"),
     (".config/op", "a password manager"),
@@ -72,11 +78,22 @@ const OF_A_USER: &[(&str, &str)] = &[
     (".node_repl_history", "what was typed"),
     (".psql_history", "what was typed"),
     (".mysql_history", "what was typed"),
+    (".local/share/fish/fish_history", "what was typed"),
+    (".config/fish/fish_history", "what was typed"),
     (".claude", "what a client of MCP keeps"),
     (".claude.json", "what a client of MCP keeps"),
     (".codex", "what a client of MCP keeps"),
     (".gemini", "what a client of MCP keeps"),
     (".cursor", "what a client of MCP keeps"),
+    (".codeium", "what a client of MCP keeps"),
+    (".continue", "what a client of MCP keeps"),
+    (".windsurf", "what a client of MCP keeps"),
+    (".aider.conf.yml", "what a client of MCP keeps"),
+    (".local/share/opencode", "what a client of MCP keeps"),
+    (".config/opencode", "what a client of MCP keeps"),
+    (".config/zed", "what a client of MCP keeps"),
+    (".config/VSCodium", "what a client of MCP keeps"),
+    (".config/Windsurf", "what a client of MCP keeps"),
     (".config/Claude", "what a client of MCP keeps"),
     (".config/Code", "what a client of MCP keeps"),
     (".config/Cursor", "what a client of MCP keeps"),
@@ -111,19 +128,74 @@ const OF_THE_MACHINE: &[(&str, &str)] = &[
     ("/var/backups", "copies of what is hidden"),
 ];
 
-/// What is not shown to a server: what secrets are known to lie in, of this user and of the machine, and what is Bartizan's own.
+/// Directories in a home that a variable puts elsewhere.
+const MOVED: &[(&str, &str)] =
+    &[("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".local/share"), ("XDG_CACHE_HOME", ".cache")];
+
+/// What variables name, and where in that it lies.
+const NAMED: &[(&str, &str, &str)] = &[
+    ("KUBECONFIG", "", "credentials of Kubernetes"),
+    ("GNUPGHOME", "", "keys of GnuPG"),
+    ("DOCKER_CONFIG", "", "credentials of registries"),
+    ("REGISTRY_AUTH_FILE", "", "credentials of registries"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "", "credentials of AWS"),
+    ("AWS_CONFIG_FILE", "", "credentials of AWS"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "", "credentials of AWS"),
+    ("GOOGLE_APPLICATION_CREDENTIALS", "", "credentials of Google Cloud"),
+    ("CLOUDSDK_CONFIG", "", "credentials of Google Cloud"),
+    ("AZURE_CONFIG_DIR", "", "credentials of Azure"),
+    ("OCI_CLI_CONFIG_FILE", "", "credentials of Oracle Cloud"),
+    ("GH_CONFIG_DIR", "", "tokens of GitHub"),
+    ("GLAB_CONFIG_DIR", "", "tokens of GitLab"),
+    ("NETRC", "", "passwords"),
+    ("NPM_CONFIG_USERCONFIG", "", "tokens of npm"),
+    ("npm_config_userconfig", "", "tokens of npm"),
+    ("PIP_CONFIG_FILE", "", "passwords of PyPI"),
+    ("CARGO_HOME", "credentials", "tokens of crates.io"),
+    ("CARGO_HOME", "credentials.toml", "tokens of crates.io"),
+    ("GRADLE_USER_HOME", "gradle.properties", "passwords of Gradle"),
+    ("PGPASSFILE", "", "passwords of PostgreSQL"),
+    ("TF_CLI_CONFIG_FILE", "", "tokens of Terraform"),
+    ("PASSWORD_STORE_DIR", "", "a password manager"),
+    ("RCLONE_CONFIG", "", "credentials of storage"),
+    ("HF_HOME", "token", "a token of Hugging Face"),
+    ("HF_HOME", "stored_tokens", "tokens of Hugging Face"),
+    ("HF_TOKEN_PATH", "", "a token of Hugging Face"),
+    ("HISTFILE", "", "what was typed"),
+    ("CLAUDE_CONFIG_DIR", "", "what a client of MCP keeps"),
+    ("CODEX_HOME", "", "what a client of MCP keeps"),
+];
+
+/// What is not shown to a server: what secrets are known to lie in, of this user, who may have several `homes`, and of the
+/// machine, and what is Bartizan's own. By `variable` a user says where such a place is instead of in the home.
 ///
-/// Where such a place is a link, what it leads to is not shown either.
+/// Where such a place is a link, or lies in one, what it leads to is not shown either.
 #[must_use]
-pub fn hidden(home: Option<&Path>, own: &[PathBuf]) -> Vec<HiddenPlace> {
-    let of_a_user = home.into_iter().flat_map(|home| OF_A_USER.iter().map(|(name, why)| (home.join(name), *why)));
-    let of_the_machine = OF_THE_MACHINE.iter().map(|(path, why)| (PathBuf::from(path), *why));
-    let own = own.iter().map(|path| (path.clone(), OWN_PLACE));
-    let mut all = Vec::new();
-    for (path, why) in own.chain(of_a_user).chain(of_the_machine) {
-        for path in [Some(path.clone()), real(&path).filter(|real| *real != path)].into_iter().flatten() {
-            all.push(HiddenPlace { path, why });
-        }
+pub fn hidden(homes: &[PathBuf], own: &[PathBuf], variable: impl Fn(&str) -> Option<OsString>) -> Vec<HiddenPlace> {
+    let mut all: Vec<(PathBuf, &'static str)> = own.iter().map(|path| (path.clone(), OWN_PLACE)).collect();
+    for (name, why) in OF_A_USER {
+        let moved = MOVED.iter().filter_map(|(of, at)| Some((variable(of)?, Path::new(name).strip_prefix(at).ok()?)));
+        let moved = moved.filter_map(|(value, below)| Some((place(&value)?.join(below), *why)));
+        all.extend(homes.iter().map(|home| (home.join(name), *why)).chain(moved));
     }
-    all
+    for (of, below, why) in NAMED {
+        // Some take a list, and each of the others leads nowhere if it is read as one.
+        let value = variable(of).unwrap_or_default();
+        let paths = std::env::split_paths(&value).chain([PathBuf::from(&value)]);
+        let places = paths.filter_map(|path| place(path.as_os_str()));
+        all.extend(places.map(|at| if below.is_empty() { (at, *why) } else { (at.join(below), *why) }));
+    }
+    all.extend(OF_THE_MACHINE.iter().map(|(path, why)| (PathBuf::from(path), *why)));
+    let mut known = BTreeSet::new();
+    let both = all.into_iter().flat_map(|(path, why)| {
+        let real = leads(&path);
+        [path, real].map(|path| HiddenPlace { path, why })
+    });
+    both.filter(|place| known.insert(place.path.clone())).collect()
+}
+
+/// What a variable names; none if that is nothing, no place of its own, or a device.
+fn place(value: &OsStr) -> Option<PathBuf> {
+    let path = std::path::absolute(Path::new(value)).ok()?;
+    (path.parent().is_some() && !path.starts_with("/dev")).then(|| plain(&path))
 }

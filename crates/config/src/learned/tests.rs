@@ -54,7 +54,8 @@ impl Machine {
             command: vec!["server".to_owned()],
             shown_anyway: vec![self.at("usr")],
             scratch: vec!["/var/tmp".into()],
-            hidden: hidden(Some(&home), &[self.at("state/bartizan")]),
+            shown: vec![self.root.clone(), "/etc".into()],
+            hidden: hidden(&[home.clone()], &[self.at("state/bartizan")], |_| None),
             home: Some(home),
             ..Run::default()
         }
@@ -195,7 +196,162 @@ fn what_is_hidden_is_said_and_not_given() {
     run.read_only = vec![machine.at("home/u")];
     uses(&mut run, Deed::Read, [machine.at("home/u/notes/a.txt")]);
     let held = read(&run.profile());
-    assert_eq!((held.read_only, held.hidden), (vec![machine.at("home/u")], vec![machine.at("home/u/.ssh")]));
+    assert_eq!(held.read_only, [machine.at("home/u")]);
+    // Also what is not there yet.
+    for name in [".ssh", ".netrc", ".config/gcloud"] {
+        assert!(held.hidden.contains(&machine.at("home/u").join(name)), "{name}: {:?}", held.hidden);
+    }
+    assert!(held.hidden.iter().all(|path| path.starts_with(machine.at("home/u"))), "{:?}", held.hidden);
+}
+
+/// What a server asked for and was refused it is not given, however it asked.
+#[test]
+fn what_was_not_shown_in_the_run_is_not_given() {
+    let machine = Machine::new();
+    let socket = machine.at("srv/data/deep/socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::os::unix::fs::symlink(machine.at("srv/data"), machine.at("home/u/notes/data")).unwrap();
+    std::os::unix::fs::symlink("/run", machine.at("home/u/run")).unwrap();
+    let deep = ["1", "2", "3", "4"].map(|name| machine.at("srv/data/deep").join(name));
+    let mut run = Run { shown: vec![machine.at("home/u/notes"), machine.at("srv/keys")], ..machine.run() };
+    run.arguments = vec![machine.at("srv/data"), machine.at("home/u/other")];
+    uses(&mut run, Deed::Read, deep.clone());
+    uses(&mut run, Deed::Read, [machine.at("home/u/notes/data/more/5"), machine.at("home/u/other/x")]);
+    uses(&mut run, Deed::List, [machine.at("srv/data"), machine.at("home/u/run")]);
+    uses(&mut run, Deed::Look, run.arguments.clone());
+    uses(&mut run, Deed::Read, [machine.at("srv/keys/1"), machine.at("home/u/notes/a.txt")]);
+    let text = run.profile();
+    assert_eq!(read(&text).read_only, [machine.at("home/u/notes/a.txt"), machine.at("srv/keys/1")], "{text}");
+    let line = format!("# - to read, and it was not shown in that run: {} (by node)\n", deep[0].display());
+    assert!(text.contains(&line) && text.contains("# - what a sandbox does not have: "), "{text}");
+    // What was shown empty was not shown.
+    let mut run = Run { covered: vec![machine.at("srv/data/deep")], ..machine.run() };
+    uses(&mut run, Deed::Read, deep.iter().cloned().chain([machine.at("srv/data/more/5")]));
+    assert_eq!(read(&run.profile()).read_only, [machine.at("srv/data/more/5")]);
+    // A socket is the one of a daemon, which who has its file could speak to.
+    let mut run = machine.run();
+    uses(&mut run, Deed::Read, [socket.clone()]);
+    let text = run.profile();
+    assert!(read(&text).read_only.is_empty() && text.contains("but a socket, a pipe or a device: "), "{text}");
+}
+
+#[test]
+fn what_was_let_through_says_by_whom() {
+    let machine = Machine::new();
+    let allowed = vec![Allowed::UnixSockets, Allowed::NetlinkRoute];
+    let run = Run { allowed, allowed_anyway: vec![Allowed::UnixSockets], ..machine.run() };
+    let text = run.profile();
+    let line =
+        "# let through in that run: \"netlink_route\" by --allow, \"unix_sockets\" by the profile that it began with\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(read(&text).allow.len(), 2);
+}
+
+/// A profile with places within hidden ones, or with one that is both given and hidden, starts nothing.
+#[test]
+fn hidden_places_lie_in_no_other_and_what_is_named_is_none() {
+    let machine = Machine::new();
+    let home = machine.at("home/u");
+    fs::create_dir_all(home.join("dots/config")).unwrap();
+    std::os::unix::fs::symlink(home.join("dots/config"), home.join(".config")).unwrap();
+    let within = |name: &str| (name == "KUBECONFIG").then(|| OsString::from(home.join(".ssh/kube")));
+    let with = |read_only: &[&str], writable: &[&str]| {
+        let mut run = Run { hidden: hidden(&[home.clone()], &[machine.at("state")], within), ..machine.run() };
+        run.read_only = read_only.iter().map(|name| machine.at(name)).collect();
+        run.writable = writable.iter().map(|name| machine.at(name)).collect();
+        uses(&mut run, Deed::Read, ["home/u/notes/a.txt", "home/u/.ssh/id"].map(|at| machine.at(at)));
+        uses(&mut run, Deed::Change, writable.iter().map(|name| machine.at(name).join("new")));
+        let text = run.profile();
+        let held = read(&text);
+        for place in &held.hidden {
+            let others = held.hidden.iter().filter(|other| *other != place);
+            assert!(!others.into_iter().any(|other| place.starts_with(other)), "{text}");
+            assert!(!held.read_only.iter().chain(&held.writable).any(|path| path.starts_with(place)), "{text}");
+            assert!(!place.starts_with(home.join(".config")), "a link is in the way: {text}");
+        }
+        (held, text)
+    };
+    let (held, text) = with(&["home/u"], &[]);
+    assert!(held.hidden.contains(&home.join(".ssh")) && held.hidden.contains(&home.join("dots/config/gh")), "{text}");
+    // As a whole, in which nothing else is hidden but by name; and a part of it, with nothing around.
+    let (held, text) = with(&["home/u", "home/u/.ssh"], &[]);
+    assert!(held.read_only.contains(&home.join(".ssh")) && !held.hidden.contains(&home.join(".ssh")), "{text}");
+    let (held, text) = with(&[], &["home/u/.ssh"]);
+    assert_eq!((held.writable, held.hidden), (vec![home.join(".ssh")], vec![home.join(".ssh/kube")]), "{text}");
+    // A part of it in what is given as well cannot be shown.
+    let (held, text) = with(&["home/u", "home/u/.ssh/id"], &[]);
+    assert_eq!(held.read_only, [home.clone()], "{text}");
+    assert!(held.hidden.contains(&home.join(".ssh")) && text.contains("named, but in a hidden place"), "{text}");
+}
+
+#[test]
+fn a_home_that_is_a_link_is_a_home() {
+    let machine = Machine::new();
+    std::os::unix::fs::symlink(machine.at("home/u"), machine.at("home/link")).unwrap();
+    for number in 0..6 {
+        fs::write(machine.at("home/u").join(format!("f{number}")), "").unwrap();
+    }
+    let home = machine.at("home/link");
+    let mut run = Run { hidden: hidden(&[home.clone()], &[], |_| None), home: Some(home), ..machine.run() };
+    run.arguments = vec![machine.at("home/u")];
+    uses(&mut run, Deed::List, [machine.at("home/u")]);
+    uses(&mut run, Deed::Read, (0..6).map(|number| machine.at("home/u").join(format!("f{number}"))));
+    uses(&mut run, Deed::Read, [machine.at("home/u/.netrc"), machine.at("home/u/.ssh/id")]);
+    let text = run.profile();
+    let given = read(&text).read_only;
+    assert!(given.len() == 6 && given.iter().all(|path| path.is_file()), "{text}");
+    assert!(text.contains("home/u/.netrc (passwords") && text.contains("(keys of ssh"), "{text}");
+}
+
+#[test]
+fn places_that_variables_name_are_hidden() {
+    let variable = |name: &str| {
+        let value = match name {
+            "XDG_CONFIG_HOME" => "/data/config",
+            "XDG_DATA_HOME" => "/data/share",
+            "KUBECONFIG" => "/a/one:/a/two",
+            "CARGO_HOME" => "/a/cargo",
+            "PGPASSFILE" => "/a/../b/pgpass",
+            "NETRC" => "/dev/null",
+            "GNUPGHOME" => "/",
+            "PIP_CONFIG_FILE" => "",
+            _ => return None,
+        };
+        Some(OsString::from(value))
+    };
+    let places = hidden(&["/".into(), "/home/none".into()], &[], variable);
+    let is_hidden = |path: &str| places.iter().any(|place| place.path == Path::new(path));
+    for path in [
+        "/.ssh",
+        "/home/none/.netrc",
+        "/home/none/.config/gh",
+        "/data/config/gh",
+        "/data/share/keyrings",
+        "/a/one",
+        "/a/two",
+        "/a/cargo/credentials.toml",
+        "/b/pgpass",
+    ] {
+        assert!(is_hidden(path), "{path}");
+    }
+    for path in ["/", "/dev/null", "/a/cargo", "/data/config", ""] {
+        assert!(!is_hidden(path), "{path:?}");
+    }
+}
+
+/// A directory that the command names is used later, also by a server that only looks whether it is there.
+#[test]
+fn a_named_directory_that_was_looked_at_is_given() {
+    let machine = Machine::new();
+    let with = |words: &[&str], looked: &[&str]| {
+        let mut run = machine.run();
+        run.arguments = words.iter().map(|word| machine.at(word)).collect();
+        uses(&mut run, Deed::Look, looked.iter().map(|at| machine.at(at)));
+        read(&run.profile()).read_only
+    };
+    assert_eq!(with(&["home/u/notes"], &["home/u/notes", "home/u/other"]), [machine.at("home/u/notes")]);
+    assert!(with(&["home/u/notes"], &["home/u/other"]).is_empty());
+    assert!(with(&["home/u", "home"], &["home/u", "home"]).is_empty());
 }
 
 #[test]
@@ -293,4 +449,24 @@ fn masses_are_counted_and_not_given() {
     let held = read(&text);
     assert_eq!((held.read_only.len(), held.hosts.len()), (give::READABLE, give::READABLE), "{text}");
     assert!(text.lines().count() < 200 && text.contains("more\n"), "{text}");
+}
+
+/// As many names as are kept, in many directories: each is looked up in a few steps, however many there are.
+#[test]
+fn all_names_that_are_kept_are_sorted_at_once() {
+    let machine = Machine::new();
+    let mut run = machine.run();
+    for number in 0..4096 {
+        let directory = machine.at(&format!("srv/many/{}/{number}", number % 64));
+        fs::create_dir_all(&directory).unwrap();
+        for name in ["1", "2", "3"] {
+            fs::write(directory.join(name), "").unwrap();
+            uses(&mut run, Deed::Read, [directory.join(name)]);
+        }
+        uses(&mut run, Deed::Look, [directory]);
+    }
+    assert_eq!(run.paths.len(), 16_384);
+    let text = run.profile();
+    assert_eq!(read(&text).read_only.len(), give::READABLE);
+    assert!(text.contains("more\n") && text.len() < 30_000, "{}", text.len());
 }

@@ -23,8 +23,16 @@ pub(super) fn written(run: &Run, given: &Given, hosts: &Hosts) -> String {
         line(&mut out, &format!("profile = {}", quoted(profile)));
     }
     if !run.allowed.is_empty() {
-        let words: Vec<_> = run.allowed.iter().map(|allowed| quoted(word(*allowed))).collect();
-        line(&mut out, &format!("allow = [{}] # let through in that run, as it was asked for", words.join(", ")));
+        let words = |list: &mut dyn Iterator<Item = &Allowed>| list.map(|one| quoted(word(*one))).collect::<Vec<_>>();
+        let is_anyway = |one: &&Allowed| run.allowed_anyway.contains(one);
+        let all = words(&mut run.allowed.iter()).join(", ");
+        let by = [
+            ("by --allow", words(&mut run.allowed.iter().filter(|one| !is_anyway(one)))),
+            ("by the profile that it began with", words(&mut run.allowed.iter().filter(is_anyway))),
+        ];
+        let by = by.iter().filter(|(_, list)| !list.is_empty()).map(|(by, list)| format!("{} {by}", list.join(", ")));
+        let by: Vec<_> = by.collect();
+        line(&mut out, &format!("allow = [{all}] # let through in that run: {}", by.join(", ")));
     }
     let lists = [("ro", &given.read_only), ("rw", &given.writable), ("hide", &given.hidden)];
     if lists.iter().any(|(_, list)| !list.is_empty()) {
@@ -90,13 +98,15 @@ fn limits(run: &Run, out: &mut String) {
 
 fn refused(run: &Run, given: &Given, hosts: &Hosts, out: &mut String) {
     let mut lines = Vec::new();
-    for (what, path, why) in &given.refused.lines {
-        let words = match what.as_str() {
+    for ((what, path), why) in &given.refused.lines {
+        let words = match *what {
             "hidden" => "what no server is shown",
             "change" => "to change",
             "list" => "to list",
             "look" => "to see whether it is there",
             "unshown" => "what a sandbox does not have",
+            "absent" => "to read, and it was not shown in that run",
+            "special" => "no file or directory, but a socket, a pipe or a device",
             "unused" => "given, and not used",
             _ => "to read",
         };

@@ -10,6 +10,7 @@ mod view;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,17 @@ pub struct Learning {
     pub hosts: Hosts,
 }
 
+impl Learning {
+    /// What the server may change, besides its own empty places: what the user names, and what the profile that it begins
+    /// with lets it.
+    ///
+    /// # Errors
+    /// If nothing can be started so.
+    pub fn changeable(&self, config: &Config) -> Result<Vec<PathBuf>, RunError> {
+        Ok(confinement(config, &self.wrap)?.writable)
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Learned {
@@ -108,10 +120,15 @@ pub async fn learn(
     let Some(confinement) = launch.confinement.as_mut() else {
         return Err(RunError::Sandbox("nothing says how it is to be confined".to_owned()));
     };
-    let hidden = hidden(confinement.home.as_deref(), &own);
+    // Without a home of its own, as with `HOME=/`, a server is given one that is not the user's.
+    let homes: Vec<PathBuf> = confinement.home.iter().cloned().chain(std::env::home_dir()).collect();
+    let hidden = hidden(&homes, &own, |name| std::env::var_os(name));
     let arguments = view::arguments(&what.wrap);
     // A socket of a daemon is reached through its file: who may have sockets is shown no more than a profile shows.
     let unshown = if confinement.exceptions.unix_sockets { 0 } else { view::widen(confinement, &hidden, &arguments) };
+    if launch.cwd.is_none() && view::is_seen(confinement, &what.wrap.directory) {
+        launch.cwd = Some(what.wrap.directory.clone());
+    }
     let held = Held::new(what, &inside.sandbox, confinement, (basis, installed), (hidden, arguments), unshown);
     let watch = Watch::default();
     let (status, listed) = match stdio {
@@ -155,17 +172,20 @@ fn check(inside: &Inside) -> Result<(), RunError> {
 
 /// What a server of this command is shown by what its profile begins with, without what the user names.
 fn basis(config: &Config, what: &Learning) -> Result<Confinement, RunError> {
-    let wrap = Wrap { sandbox: Some(what.plain.clone()), ..what.wrap.clone() };
+    confinement(config, &Wrap { sandbox: Some(what.plain.clone()), ..what.wrap.clone() })
+}
+
+fn confinement(config: &Config, wrap: &Wrap) -> Result<Confinement, RunError> {
     let none = || RunError::Sandbox("nothing says how it is to be confined".to_owned());
     let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
-    let mut launch = wrapped::launch(&wrap)?;
+    let mut launch = wrapped::launch(wrap)?;
     launch.cwd = None;
     let writable = setup::confine::writable_of(config, &wrap.directory);
     setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
     launch.confinement.ok_or_else(none)
 }
 
-fn read_only(confinement: Option<&Confinement>) -> &[std::path::PathBuf] {
+fn read_only(confinement: Option<&Confinement>) -> &[PathBuf] {
     confinement.map_or(&[], |confinement| &confinement.read_only)
 }
 

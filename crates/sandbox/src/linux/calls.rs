@@ -9,8 +9,8 @@ use crate::watched::{Asked, SocketKind};
 pub(super) enum Named {
     /// All of it.
     Plain(Asked),
-    /// A path in the memory of whoever called.
-    Path { directory: Option<u64>, at: u64, how: fn(PathBuf) -> Asked },
+    /// A path in the memory of whoever called; whether a link at its end is followed, in as far as the call says.
+    Path { directory: Option<u64>, at: u64, how: fn(PathBuf) -> Asked, follows: bool },
     /// The address of a socket in that memory.
     Address { at: u64, length: u64 },
 }
@@ -117,11 +117,13 @@ pub(super) fn numbers() -> impl Iterator<Item = libc::c_long> {
 pub(super) fn named(number: i64, arguments: &[u64; 6]) -> Vec<Named> {
     let argument = |at: usize| arguments.get(at).copied().unwrap_or(0);
     if let Some(call) = PATHS.iter().find(|call| call.number == number) {
+        let follows = !matches!(call.how, How::Change);
         let how = how(call.how, argument);
         let path = |(directory, at): &(Option<usize>, usize)| Named::Path {
             directory: directory.map(argument),
             at: argument(*at),
             how,
+            follows,
         };
         return call.paths.iter().map(path).collect();
     }

@@ -13,19 +13,20 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tokio::sync::mpsc::WeakUnboundedSender;
 
 use super::confine::filter::REFUSED_ALOUD;
 use super::{calls, sys, tree, wire};
 use crate::child::Order;
-use crate::watched::Watch;
+use crate::watched::{Asked, Watch};
 
 /// The longest path that the kernel takes, with its end.
 const PATH: usize = 4096;
@@ -143,27 +144,36 @@ impl Watcher {
         }
         for named in calls::named(call.number, &call.arguments) {
             let asked = match named {
-                calls::Named::Plain(asked) => Some(Some(asked)),
+                calls::Named::Plain(asked) => Seen::Asked(vec![asked]),
                 calls::Named::Address { at, length } => {
-                    read(call.thread, at, length.min(ADDRESS as u64)).map(|bytes| calls::address(&bytes))
+                    let bytes = read(call.thread, at, length.min(ADDRESS as u64));
+                    bytes.map_or(Seen::Unread, |bytes| Seen::Asked(calls::address(&bytes).into_iter().collect()))
                 }
-                calls::Named::Path { at: 0, .. } => Some(None),
-                calls::Named::Path { directory, at, how } => {
-                    text(call.thread, at).and_then(|text| match text.is_empty() {
-                        // The open file itself is meant, which was named when it was opened.
-                        true => Some(None),
-                        false => whole(call.thread, directory, text.into()).map(|path| Some(how(path))),
-                    })
-                }
+                calls::Named::Path { at: 0, .. } => Seen::Asked(Vec::new()),
+                calls::Named::Path { directory, at, how, follows } => match text(call.thread, at) {
+                    None => Seen::Unread,
+                    // The open file itself is meant, which was named when it was opened.
+                    Some(text) if text.is_empty() => Seen::Asked(Vec::new()),
+                    Some(text) => seen(call.thread, directory, text.into(), how, follows),
+                },
             };
             // What was read is what this call named only if it still waits.
             if !sys::is_call_waiting(&self.listener, call.id) {
                 return;
             }
-            match asked {
-                None => self.watch.count_unread(),
-                Some(None) => {}
-                Some(Some(asked)) => self.watch.note(asked, || program_of(call.thread)),
+            let asked = match asked {
+                Seen::Asked(asked) => asked,
+                Seen::Unread => {
+                    self.watch.count_unread();
+                    continue;
+                }
+                Seen::InPart(asked) => {
+                    self.watch.count_unread();
+                    vec![asked]
+                }
+            };
+            for asked in asked {
+                self.watch.note(asked, || program_of(call.thread));
             }
         }
     }
@@ -174,6 +184,25 @@ impl Watcher {
         let memory = all.iter().filter_map(|pid| tree::memory(*pid)).fold(0, u64::saturating_add);
         let threads = all.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
         self.watch.note_use(memory, threads.map(|tasks| tasks.count() as u64).fold(0, u64::saturating_add));
+    }
+}
+
+/// What is known of one thing that a call names.
+enum Seen {
+    /// All of it: a path as it is named, and what that leads to.
+    Asked(Vec<Asked>),
+    /// As it is named; what that leads to cannot be told.
+    InPart(Asked),
+    Unread,
+}
+
+fn seen(thread: u32, directory: Option<u64>, text: PathBuf, how: fn(PathBuf) -> Asked, follows: bool) -> Seen {
+    let Some(path) = whole(thread, directory, text) else { return Seen::Unread };
+    match leads(thread, &path, follows, matches!(how(PathBuf::new()), Asked::Look(_))) {
+        Leads::Nowhere => Seen::Asked(vec![how(path)]),
+        Leads::To(found) if found == path => Seen::Asked(vec![how(path)]),
+        Leads::To(found) => Seen::Asked(vec![how(path), how(found)]),
+        Leads::Unknown => Seen::InPart(how(path)),
     }
 }
 
@@ -226,6 +255,90 @@ fn whole(thread: u32, directory: Option<u64>, path: PathBuf) -> Option<PathBuf> 
     let root = link("root").filter(|root| root != Path::new("/") && root.is_absolute());
     let Some(root) = root.filter(|root| !whole.starts_with(root)) else { return Some(whole) };
     Some(root.join(whole.strip_prefix("/").ok()?))
+}
+
+/// Where a path leads for whoever named it.
+#[derive(Debug, PartialEq, Eq)]
+enum Leads {
+    To(PathBuf),
+    Nowhere,
+    /// By way of a process, as `/proc/self/root` does, which nobody else is taken.
+    Unknown,
+}
+
+/// Follows a path, which begins at the root, as the thread would: by links that it has made as well. Opened is only the name,
+/// so that nothing waits for whoever would answer, and nothing outside of the thread's root is reached.
+fn leads(thread: u32, path: &Path, follows: bool, looks: bool) -> Leads {
+    let opened = rustix::fs::open(format!("/proc/{thread}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let Ok(root) = opened else { return Leads::Nowhere };
+    let below = match fs::read_link(format!("/proc/{thread}/root")) {
+        Ok(root) if root != Path::new("/") => path.strip_prefix(root).unwrap_or(path),
+        _ => path,
+    };
+    let (start, name) = match (below.parent(), below.file_name()) {
+        (Some(parent), Some(name)) if !follows => (parent, Some(name)),
+        _ => (below, None),
+    };
+    match found(&root, start, false) {
+        Ok(file) => {
+            let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok();
+            // What was removed meanwhile leads nowhere.
+            let place = place.filter(|place| place.is_absolute() && found(&root, place, true).is_ok());
+            place.map_or(Leads::Nowhere, |place| Leads::To(name.map_or(place.clone(), |name| place.join(name))))
+        }
+        Err(_) if is_by_a_process(&root, start, looks) => Leads::Unknown,
+        Err(_) => Leads::Nowhere,
+    }
+}
+
+/// The place of a path in this root.
+fn found(root: &OwnedFd, path: &Path, is_itself: bool) -> rustix::io::Result<OwnedFd> {
+    let itself = if is_itself { OFlags::NOFOLLOW } else { OFlags::empty() };
+    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC | itself, Mode::empty(), ResolveFlags::IN_ROOT)
+}
+
+/// Whether a path that leads nowhere from here goes by way of a process, directly or by links.
+fn is_by_a_process(root: &OwnedFd, path: &Path, looks: bool) -> bool {
+    let mut path = path.to_owned();
+    // As many links as the kernel follows.
+    for _ in 0..40 {
+        if names_a_process(&path, looks) {
+            return true;
+        }
+        let mut prefixes: Vec<&Path> = path.ancestors().collect();
+        prefixes.reverse();
+        let mut next = None;
+        for prefix in prefixes {
+            let Ok(file) = found(root, prefix, true) else { return false };
+            if let Ok(target) = rustix::fs::readlinkat(&file, "", Vec::new()) {
+                let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+                let above = prefix.parent().unwrap_or(Path::new("/"));
+                next = path.strip_prefix(prefix).ok().map(|rest| above.join(target).join(rest));
+                break;
+            }
+        }
+        match next {
+            Some(next) => path = next,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether a path goes on behind what a process has open, or where it is; to look at that link itself is no way.
+fn names_a_process(path: &Path, looks: bool) -> bool {
+    let Ok(below) = path.strip_prefix("/proc") else { return false };
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str()).collect();
+    let parts = match &*parts {
+        [_, task, _, rest @ ..] if *task == "task" => rest,
+        [_, rest @ ..] => rest,
+        [] => return false,
+    };
+    match parts {
+        [link, rest @ ..] if *link == "root" || *link == "cwd" => !rest.is_empty() || !looks,
+        [files, _, rest @ ..] if *files == "fd" => !rest.is_empty(),
+        _ => false,
+    }
 }
 
 /// Of an argument the kernel reads as a descriptor the lower half.
@@ -293,5 +406,55 @@ mod tests {
         drop(folder);
         assert_eq!(whole(me(), Some(number), "x".into()), None);
         assert_eq!(whole(u32::MAX, None, "x".into()), None);
+    }
+
+    #[test]
+    fn links_are_followed_and_ways_by_a_process_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(folder.path()).unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, place.join(name)).unwrap();
+        fs::create_dir(place.join("kept")).unwrap();
+        fs::write(place.join("kept/file"), "").unwrap();
+        link(&place.join("kept"), "link");
+        link(Path::new("link/file"), "second");
+        link(Path::new("/proc/self/root"), "root");
+        link(Path::new("root/etc"), "third");
+        link(Path::new("loop"), "loop");
+        let to = |name: &str| Leads::To(place.join(name));
+        for (name, follows, expected) in [
+            ("kept/file", true, to("kept/file")),
+            ("link/file", true, to("kept/file")),
+            ("second", true, to("kept/file")),
+            // What is changed may not be there yet, and is a link itself if there is one.
+            ("second", false, to("second")),
+            ("link/new", false, to("kept/new")),
+            ("link/new", true, Leads::Nowhere),
+            ("loop", true, Leads::Nowhere),
+            ("root/etc/passwd", true, Leads::Unknown),
+            ("third/passwd", true, Leads::Unknown),
+            ("third/new", false, Leads::Unknown),
+        ] {
+            assert_eq!(leads(me(), &place.join(name), follows, false), expected, "{name} {follows}");
+        }
+        assert_eq!(leads(u32::MAX, &place, true, false), Leads::Nowhere);
+    }
+
+    #[test]
+    fn a_way_by_a_process_goes_on_behind_it() {
+        for (path, looks, expected) in [
+            ("/proc/self/root/etc", true, true),
+            ("/proc/1/cwd/x", true, true),
+            ("/proc/1/task/2/root/x", true, true),
+            ("/proc/thread-self/fd/3/x", true, true),
+            ("/proc/self/root", false, true),
+            ("/proc/self/root", true, false),
+            ("/proc/self/fd/3", false, false),
+            ("/proc/self/exe", true, false),
+            ("/proc/self/status", false, false),
+            ("/proc", false, false),
+            ("/home/proc/self/root/x", false, false),
+        ] {
+            assert_eq!(names_a_process(Path::new(path), looks), expected, "{path}");
+        }
     }
 }

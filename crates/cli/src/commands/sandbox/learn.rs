@@ -1,8 +1,9 @@
 //! `bartizan sandbox learn`: runs a server to see what it needs, and writes the smallest profile that fits.
 
+mod out;
+
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_config::built_in;
@@ -10,6 +11,7 @@ use bartizan_gateway::run::{Hosts, Learned, Learning, Listed, Wrap, learn};
 use bartizan_sandbox::Environment;
 use clap::Args;
 
+use self::out::Out;
 use super::{stdio, table_with};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
@@ -69,14 +71,15 @@ impl Arguments {
             ));
         }
         let what = self.learning()?;
-        self.check_out(&what)?;
         let paths = common::paths()?;
         let config = common::user_config(self.config.as_deref())?;
-        say(&printable(&self.before(&what)));
+        let changeable = what.changeable(&config).map_err(Failure::usage)?;
+        let out = self.out.as_ref().map(|out| Out::open(out, self.force, &changeable)).transpose()?;
+        say(&printable(&before(&what, &changeable)));
         let stdio = if tries { None } else { Some(stdio()?) };
         let learned = common::block_on(async { learn(&config, &paths, &what, stdio).await })?;
-        match &self.out {
-            Some(out) => write(out, &learned.profile, self.force)?,
+        match out {
+            Some(out) => out.write(&learned.profile)?,
             None => output::print(learned.profile.trim_end())?,
         }
         say(&printable(&self.after(&what, &learned)));
@@ -137,38 +140,6 @@ impl Arguments {
         Ok(Learning { wrap, plain, name, profile: self.profile.clone(), hosts })
     }
 
-    /// Refuses before anything starts what would fail in the end, or what the server could change.
-    fn check_out(&self, what: &Learning) -> Result<(), Failure> {
-        let Some(out) = &self.out else { return Ok(()) };
-        if !self.force && std::fs::symlink_metadata(out).is_ok() {
-            return Err(Failure::usage(format!("{} is there already; --force replaces it", out.display())));
-        }
-        let directory = directory(out);
-        let place = std::fs::canonicalize(&directory)
-            .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", directory.display())))?;
-        let is_the_servers = |path: &PathBuf| std::fs::canonicalize(path).is_ok_and(|path| place.starts_with(path));
-        if whole(&what.wrap.directory, &self.write)?.iter().map(PathBuf::from).any(|path| is_the_servers(&path)) {
-            return Err(Failure::usage("the profile cannot lie where the server may write: it could change it"));
-        }
-        Ok(())
-    }
-
-    fn before(&self, what: &Learning) -> String {
-        let changes = match whole(&what.wrap.directory, &self.write) {
-            Ok(paths) if !paths.is_empty() => paths.join(" "),
-            _ => "nothing".to_owned(),
-        };
-        let reaches = match &what.hosts {
-            Hosts::Public => "every public host at ports 443 and 80".to_owned(),
-            Hosts::Named(hosts) => hosts.join(" "),
-            Hosts::None => "nothing".to_owned(),
-        };
-        format!(
-            "bartizan: learning what {} needs: it sees your files, but for places of secrets, may change {changes}, and reaches {reaches}",
-            what.name
-        )
-    }
-
     /// What there is to know about what was written, and what to do with it.
     fn after(&self, what: &Learning, learned: &Learned) -> String {
         let mut text = match &learned.listed {
@@ -190,6 +161,21 @@ impl Arguments {
     }
 }
 
+/// What the server may do in this run.
+fn before(what: &Learning, changeable: &[PathBuf]) -> String {
+    let changes: Vec<_> = changeable.iter().map(|path| path.display().to_string()).collect();
+    let changes = if changes.is_empty() { "nothing".to_owned() } else { changes.join(" ") };
+    let reaches = match &what.hosts {
+        Hosts::Public => "every public host at ports 443 and 80".to_owned(),
+        Hosts::Named(hosts) => hosts.join(" "),
+        Hosts::None => "nothing".to_owned(),
+    };
+    format!(
+        "bartizan: learning what {} needs: it sees your files, but for places of secrets, may change {changes}, and reaches {reaches}",
+        what.name
+    )
+}
+
 fn said(listed: &Listed) -> String {
     if !listed.initialised {
         return "the server did not answer as one of MCP; what it needs was hardly seen".to_owned();
@@ -207,27 +193,4 @@ fn whole(here: &Path, paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
         path.into_os_string().into_string().map_err(|path| Failure::usage(format!("{path:?} is no UTF-8")))
     };
     paths.iter().map(one).collect()
-}
-
-fn directory(file: &Path) -> PathBuf {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-}
-
-/// Writes it whole or not at all, for its owner only; a link in its place is replaced and not followed.
-fn write(out: &Path, text: &str, force: bool) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::ours(format!("cannot write {}: {error}", out.display()));
-    let name = out.file_name().ok_or_else(|| Failure::usage(format!("{} names no file", out.display())))?;
-    let mut beside = OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = directory(out).join(beside);
-    let written = (|| {
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // A second name fails where the first one is taken meanwhile.
-        if force { std::fs::rename(&beside, out) } else { std::fs::hard_link(&beside, out) }
-    })();
-    std::fs::remove_file(&beside).ok();
-    written.map_err(failed)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bartizan_config::Sandbox;
 use bartizan_config::learned::{Deed, HiddenPlace, Other, PathUse, Run};
+use bartizan_config::{Allowed, Sandbox};
 use bartizan_sandbox::{Asked, Confinement, ExitStatus, SocketKind, Watched};
 
 use super::{Learning, Told};
@@ -35,6 +35,12 @@ impl Held {
             };
             paths.iter().map(whole).collect::<Vec<_>>()
         };
+        let exceptions = basis.exceptions;
+        let is_anyway = |one: &Allowed| match one {
+            Allowed::UnixSockets => exceptions.unix_sockets,
+            Allowed::NetlinkRoute => exceptions.netlink_route,
+            Allowed::Namespaces => exceptions.namespaces,
+        };
         let links = basis.links.into_iter().map(|(link, _)| link);
         // What the table names besides what it began with.
         let named = |paths: &[PathBuf], before: &[PathBuf]| {
@@ -52,8 +58,11 @@ impl Held {
             home: confinement.home.clone(),
             protected: sandbox.protected.iter().map(|(name, _)| name.clone()).collect(),
             hidden,
+            shown: confinement.read_only.iter().chain(&confinement.writable).cloned().collect(),
+            covered: confinement.hidden.clone(),
             arguments,
             allowed: sandbox.allow.clone(),
+            allowed_anyway: sandbox.allow.iter().copied().filter(is_anyway).collect(),
             memory: (0, sandbox.memory),
             pids: (0, sandbox.pids),
             ..Run::default()

@@ -50,19 +50,48 @@ pub(super) fn widen(confinement: &mut Confinement, hidden: &[HiddenPlace], argum
         view.show(path);
     }
     let unshown = view.unshown;
-    let shown = confinement.read_only.iter().chain(&confinement.writable);
-    let shown: Vec<&PathBuf> = shown.collect();
+    let places = covered(confinement, hidden);
+    confinement.hidden.extend(places);
+    unshown
+}
+
+/// What is to be shown empty in what is seen.
+fn covered(confinement: &Confinement, hidden: &[HiddenPlace]) -> Vec<PathBuf> {
+    let is_shown = |path: &Path| confinement.read_only.iter().chain(&confinement.writable).any(|at| at == path);
+    let is_below = |path: &Path| path.ancestors().any(is_shown);
+    let is_itself = |path: &Path| fs::canonicalize(path).is_ok_and(|real| real == *path);
     let mut places: Vec<PathBuf> = hidden
         .iter()
         .map(|place| place.path.clone())
-        .filter(|path| shown.iter().any(|at| path.starts_with(at)))
-        .filter(|path| fs::canonicalize(path).is_ok_and(|real| real == *path))
+        // What the user names is meant.
+        .filter(|path| is_below(path) && !is_shown(path) && is_itself(path))
+        .chain(confinement.hidden.iter().cloned())
         .collect();
     places.sort();
     // What lies in another hidden place is hidden with it, and has nowhere to be mounted.
     places.dedup_by(|next, before| next.starts_with(&*before));
-    confinement.hidden.extend(places);
-    unshown
+    let mut left = Vec::new();
+    while let Some(place) = places.pop() {
+        // Where the user names a part of it, what lies beside the way there is hidden instead.
+        let parts = confinement.read_only.iter().chain(&confinement.writable);
+        if is_shown(&place) || confinement.hidden.contains(&place) {
+            continue;
+        }
+        if parts.into_iter().any(|part| part.starts_with(&place)) {
+            places.extend(fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path()));
+            continue;
+        }
+        left.push(place);
+    }
+    left
+}
+
+/// Whether a directory is there for the server, so that it can start in it.
+pub(super) fn is_seen(confinement: &Confinement, directory: &Path) -> bool {
+    let is_shown = |path: &Path| confinement.read_only.iter().chain(&confinement.writable).any(|at| at == path);
+    let nearest = directory.ancestors().find(|at| is_shown(at) || confinement.hidden.iter().any(|place| place == at));
+    confinement.home.as_deref() == Some(directory)
+        || nearest.is_some_and(|at| !confinement.hidden.iter().any(|place| place == at))
 }
 
 struct View<'a> {
@@ -135,7 +164,7 @@ mod tests {
         }
         fs::write(home.join(".netrc"), "").unwrap();
         std::os::unix::fs::symlink(home.join(".ssh"), home.join("link")).unwrap();
-        let hidden = bartizan_config::learned::hidden(Some(&home), &[home.join("x")]);
+        let hidden = bartizan_config::learned::hidden(std::slice::from_ref(&home), &[home.join("x")], |_| None);
         let files = vec![(home.join("kept/settings"), String::new())];
         fs::create_dir(home.join("kept")).unwrap();
         let mut confinement = Confinement { home: Some(home.clone()), files, ..Confinement::default() };

@@ -40,10 +40,13 @@ fn the_page_lists_every_format() {
 fn every_format_that_the_program_names_is_published() {
     let names = bartizan(&["schema"]).status(0).stdout;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
-    let inside = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    let all = inside(&source).into_iter().flat_map(|path| if path.is_dir() { inside(&path) } else { vec![path] });
+    let mut all = vec![source];
     let mut seen = 0;
-    for file in all {
+    while let Some(file) = all.pop() {
+        if file.is_dir() {
+            all.extend(fs::read_dir(file).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
         for (at, _) in fs::read_to_string(&file).unwrap().match_indices("\"bartizan.") {
             let text = fs::read_to_string(&file).unwrap();
             let name = text.get(at + 1..).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();

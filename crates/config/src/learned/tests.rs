@@ -218,7 +218,8 @@ fn what_was_not_shown_in_the_run_is_not_given() {
     uses(&mut run, Deed::Read, deep.clone());
     uses(&mut run, Deed::Read, [machine.at("home/u/notes/data/more/5"), machine.at("home/u/other/x")]);
     uses(&mut run, Deed::List, [machine.at("srv/data"), machine.at("home/u/run")]);
-    uses(&mut run, Deed::Look, run.arguments.clone());
+    let named = run.arguments.clone();
+    uses(&mut run, Deed::Look, named);
     uses(&mut run, Deed::Read, [machine.at("srv/keys/1"), machine.at("home/u/notes/a.txt")]);
     let text = run.profile();
     assert_eq!(read(&text).read_only, [machine.at("home/u/notes/a.txt"), machine.at("srv/keys/1")], "{text}");

@@ -109,7 +109,7 @@ pub async fn learn(
     check(&inside)?;
     let (mut launch, basis) = (inside.launch.clone(), basis(config, what)?);
     let told = Arc::new(Mutex::new(Told::default()));
-    let way_out = open(&inside, what, &mut launch, &told)?;
+    let mut way_out = open(&inside, what, &mut launch, &told)?;
     let mut installed = Vec::new();
     if let Some(job) = inside.job()? {
         launch = job.prepare(launch).await.map_err(RunError::Sandbox)?;
@@ -150,7 +150,8 @@ pub async fn learn(
             (child.end().await, listed)
         }
     };
-    drop(way_out);
+    // All that it still has to tell is told once it is closed.
+    way_out.take();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let run = held.run(&watch.so_far(), told, status, listed.is_some());
     Ok(Learned { profile: run.profile(), status, listed })

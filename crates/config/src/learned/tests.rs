@@ -55,7 +55,7 @@ impl Machine {
             shown_anyway: vec![self.at("usr")],
             scratch: vec!["/var/tmp".into()],
             shown: vec![self.root.clone(), "/etc".into()],
-            hidden: hidden(&[home.clone()], &[self.at("state/bartizan")], |_| None),
+            hidden: hidden(std::slice::from_ref(&home), &[self.at("state/bartizan")], |_| None),
             home: Some(home),
             ..Run::default()
         }
@@ -257,7 +257,8 @@ fn hidden_places_lie_in_no_other_and_what_is_named_is_none() {
     std::os::unix::fs::symlink(home.join("dots/config"), home.join(".config")).unwrap();
     let within = |name: &str| (name == "KUBECONFIG").then(|| OsString::from(home.join(".ssh/kube")));
     let with = |read_only: &[&str], writable: &[&str]| {
-        let mut run = Run { hidden: hidden(&[home.clone()], &[machine.at("state")], within), ..machine.run() };
+        let mut run =
+            Run { hidden: hidden(std::slice::from_ref(&home), &[machine.at("state")], within), ..machine.run() };
         run.read_only = read_only.iter().map(|name| machine.at(name)).collect();
         run.writable = writable.iter().map(|name| machine.at(name)).collect();
         uses(&mut run, Deed::Read, ["home/u/notes/a.txt", "home/u/.ssh/id"].map(|at| machine.at(at)));
@@ -281,7 +282,7 @@ fn hidden_places_lie_in_no_other_and_what_is_named_is_none() {
     assert_eq!((held.writable, held.hidden), (vec![home.join(".ssh")], vec![home.join(".ssh/kube")]), "{text}");
     // A part of it in what is given as well cannot be shown.
     let (held, text) = with(&["home/u", "home/u/.ssh/id"], &[]);
-    assert_eq!(held.read_only, [home.clone()], "{text}");
+    assert_eq!(held.read_only, std::slice::from_ref(&home), "{text}");
     assert!(held.hidden.contains(&home.join(".ssh")) && text.contains("named, but in a hidden place"), "{text}");
 }
 
@@ -293,7 +294,7 @@ fn a_home_that_is_a_link_is_a_home() {
         fs::write(machine.at("home/u").join(format!("f{number}")), "").unwrap();
     }
     let home = machine.at("home/link");
-    let mut run = Run { hidden: hidden(&[home.clone()], &[], |_| None), home: Some(home), ..machine.run() };
+    let mut run = Run { hidden: hidden(std::slice::from_ref(&home), &[], |_| None), home: Some(home), ..machine.run() };
     run.arguments = vec![machine.at("home/u")];
     uses(&mut run, Deed::List, [machine.at("home/u")]);
     uses(&mut run, Deed::Read, (0..6).map(|number| machine.at("home/u").join(format!("f{number}"))));

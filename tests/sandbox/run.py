@@ -273,11 +273,16 @@ def case_files_of_its_own_are_read_and_stay_as_they_are():
                         equal(run(f"cat {path}"), text, f"{level} {path}")
                     run("echo x > /etc/program/settings.json; rm -f /etc/hosts; chmod 777 /opt/deep/er/x; echo x > /etc/program/more")
                     equal(run("cat /etc/program/settings.json /etc/hosts; cd /etc/program; echo *"), files["/etc/program/settings.json"] + files["/etc/hosts"] + "settings.json\n", level)
-        for where in (f"{place}/work/x", "/usr/share/x", "/dev/null/x"):
+        for where in ("/usr/share/x", "/usr/bin/x"):
             with Gateway({"held": shell(confined(place, fs={"files": {where: "planted"}}))}, quiet()) as gateway:
                 with contextlib.suppress(AssertionError), Raw(gateway, "/mcp/held"):
                     raise SystemExit(f"a file at {where} was made")
-            check(not (place / "work" / "x").exists() and not pathlib.Path("/usr/share/x").exists(), where)
+            check(not pathlib.Path(where).exists(), where)
+        config = place / "outside" / "bartizan.toml"
+        for where in (f"{place}/work/x", "/dev/null/x", f"/proc/self/root{place}/work/x", "/tmp/x", "relative"):
+            config.write_text(f'[server.held]\ncommand = ["true"]\n[server.held.sandbox]\nfs.files = {{ "{where}" = "" }}\n')
+            done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)
+            check(done.returncode != 0 and "no path of a file" in done.stderr + done.stdout, done.stderr + done.stdout)
 
 
 def case_names_lead_where_the_machine_says_in_its_network():

@@ -437,6 +437,11 @@ def case_one_line_confines_every_local_server():
         [started] = gateway.entries(kind="gateway.started")
         equal({server["isolation"] for server in started["servers"]}, {"process"}, "what the log says")
         check("unconfined" not in gateway.said.read_text(), gateway.said.read_text())
+        # Whoever takes the line away is told who runs free from then on.
+        text = gateway.config.read_text()
+        gateway.config.write_text(text.replace(DEFAULT.format("auto"), ""))
+        wait_for(lambda: "unconfined" in gateway.said.read_text(), "nobody is told")
+        check("own" not in gateway.said.read_text().split("unconfined servers=")[1].splitlines()[0], gateway.said.read_text())
         # Under the profile that is said, and as it is said later.
         servers = {"shell": {"command": [PYTHON, str(SHELL), str(work)]}}
         gateway = stack.enter_context(Gateway(servers, shown + DEFAULT.format("shown") + quiet()))
@@ -478,6 +483,16 @@ def case_the_default_holds_for_what_a_client_starts():
         for wrong, said in ((["--level", "none"], "both"), (["--allow-unconfined"], "both"), ([*free, "--rw", str(work)], "cannot be used with")):
             done = bartizan("run", "--name", "x", *wrong, "--", *program, home=home)
             check(done.returncode == 2 and said in done.stderr, f"{wrong}: {done.stderr}")
+        # Whatever is in the place of the file is no configuration without a default.
+        file.unlink(missing_ok=True)
+        file.symlink_to("nowhere")
+        done = bartizan("run", "--standalone", "--name", "x", "--", *program, home=home)
+        check(done.returncode == 2, done.stderr)
+        file.unlink()
+        file.mkdir()
+        done = bartizan("run", "--standalone", "--name", "x", "--", *program, home=home)
+        check(done.returncode == 2, done.stderr)
+        file.rmdir()
         file.write_text(DEFAULT.format("mime") + own)
         done = bartizan("run", "--name", "x", "--", *program, home=home)
         check(done.returncode == 2 and "did you mean `mine`" in done.stderr, done.stderr)

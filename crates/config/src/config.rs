@@ -516,8 +516,7 @@ impl Reading<'_> {
         self.apart(listen_address, admin.as_ref(), problems);
 
         let store = self.store(file.store.path.clone());
-        let is_https = public_url.as_ref().is_some_and(|public| public.starts_with("https://"));
-        let is_encrypted = file.listen.tls.is_some() || is_https;
+        let is_encrypted = file.listen.tls.is_some() || public_url.iter().any(|url| url.starts_with("https://"));
         let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
         let place = (listen_address, public_url.as_deref(), file.listen.tls.is_some());
         let known = (file.sign_in.is_some(), file.auth.oauth.keys().next().map(String::as_str));

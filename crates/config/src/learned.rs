@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 pub use places::{HiddenPlace, hidden};
 
 use crate::Allowed;
+use crate::paths::plain;
 
 /// What a program did with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,19 +142,6 @@ fn leads(path: &Path) -> PathBuf {
         Some((real, rest)) => real.join(rest),
         None => path.to_owned(),
     }
-}
-
-/// The path without `.` and `..`, as it would be without links.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::ParentDir => drop(plain.pop()),
-            std::path::Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

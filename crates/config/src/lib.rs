@@ -59,7 +59,7 @@ pub use kept::Places;
 pub use model::Model;
 pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
-pub use paths::{bartizan_home, user_config_place};
+pub use paths::{bartizan_home, plain as plain_path, user_config_place};
 pub use profiles::{PROFILES, Profile, built_in};
 pub use redteam::Redteam;
 pub use sandbox::{

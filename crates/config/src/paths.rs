@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The directory for Bartizan's own state: `$BARTIZAN_HOME`, else `$XDG_STATE_HOME/bartizan`, else
 /// `~/.local/state/bartizan`. A relative path counts as not set. None if nothing says where the user's home is.
@@ -59,6 +59,20 @@ fn may_exist(path: &Path) -> bool {
 /// Whether both paths lead to one file.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The path without `.` and `..`, as it would be without links.
+#[must_use]
+pub fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The path as seen from `directory`, without `.` in front.

@@ -51,13 +51,19 @@ impl Inside {
     /// # Errors
     /// As for [`Inside::of_server`].
     pub fn of_command(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<Inside, RunError> {
+        let (sandbox, launch) = Self::held(config, wrap)?;
+        Self::new(config, paths, wrap.server_name(), sandbox, launch)
+    }
+
+    /// How a server that is wrapped so is confined and would be started.
+    pub(super) fn held(config: &Config, wrap: &Wrap) -> Result<(Sandbox, Launch), RunError> {
         let none = || RunError::Sandbox("nothing says how it is to be confined".to_owned());
         let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
         let mut launch = wrapped::launch(wrap)?;
         launch.cwd = None;
         let writable = setup::confine::writable_of(config, &wrap.directory);
         setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
-        Self::new(config, paths, wrap.server_name(), sandbox, launch)
+        Ok((sandbox, launch))
     }
 
     fn new(config: &Config, paths: &Paths, name: String, sandbox: Sandbox, launch: Launch) -> Result<Inside, RunError> {

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use self::heard::Held;
 use super::signals::signals;
-use super::{Inside, Paths, RunError, Wrap, wrapped};
+use super::{Inside, Paths, RunError, Wrap};
 use crate::setup::{self, SetupError};
 use crate::way_out;
 
@@ -123,7 +123,7 @@ pub async fn learn(
     // Without a home of its own, as with `HOME=/`, a server is given one that is not the user's.
     let homes: Vec<PathBuf> = confinement.home.iter().cloned().chain(std::env::home_dir()).collect();
     let hidden = hidden(&homes, &own, |name| std::env::var_os(name));
-    let arguments = view::arguments(&what.wrap);
+    let arguments = setup::confine::meant(what.wrap.command.get(1..).unwrap_or_default(), &what.wrap.directory);
     // A socket of a daemon is reached through its file: who may have sockets is shown no more than a profile shows.
     let unshown = if confinement.exceptions.unix_sockets { 0 } else { view::widen(confinement, &hidden, &arguments) };
     if launch.cwd.is_none() && view::is_seen(confinement, &what.wrap.directory) {
@@ -177,13 +177,8 @@ fn basis(config: &Config, what: &Learning) -> Result<Confinement, RunError> {
 }
 
 fn confinement(config: &Config, wrap: &Wrap) -> Result<Confinement, RunError> {
-    let none = || RunError::Sandbox("nothing says how it is to be confined".to_owned());
-    let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
-    let mut launch = wrapped::launch(wrap)?;
-    launch.cwd = None;
-    let writable = setup::confine::writable_of(config, &wrap.directory);
-    setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
-    launch.confinement.ok_or_else(none)
+    let confinement = Inside::held(config, wrap)?.1.confinement;
+    confinement.ok_or_else(|| RunError::Sandbox("nothing says how it is to be confined".to_owned()))
 }
 
 fn read_only(confinement: Option<&Confinement>) -> &[PathBuf] {

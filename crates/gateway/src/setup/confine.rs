@@ -9,7 +9,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
-use bartizan_config::{Allowed, Arguments, Command, Config, Installer, Required, Sandbox, SandboxLevel, Upstream};
+use bartizan_config::{
+    Allowed, Arguments, Command, Config, Installer, Required, Sandbox, SandboxLevel, Upstream, plain_path,
+};
 use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
 };
@@ -274,9 +276,7 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
     if arguments == Arguments::Unseen {
         return named;
     }
-    for word in words.iter().filter_map(|word| word.to_str()) {
-        let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
-        let Some(path) = value.map(Path::new) else { continue };
+    for path in words.iter().filter_map(|word| value(word)) {
         let is_database = path.extension().and_then(OsStr::to_str).is_some_and(|kind| DATABASES.contains(&kind));
         let full = start.join(path);
         let leads_away = |at: &Path| path.is_relative() && !stays(at, start);
@@ -304,6 +304,21 @@ fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
     named
 }
 
+/// Existing paths that the words of a command mean, as they are without links.
+pub(crate) fn meant(words: &[OsString], start: &Path) -> Vec<PathBuf> {
+    let paths = words.iter().filter_map(|word| value(word)).filter(|path| is_path(path));
+    let full = paths.map(|path| (path.is_absolute(), start.join(path)));
+    let full = full.filter(|(is_absolute, full)| *is_absolute || stays(full, start));
+    full.filter_map(|(_, full)| std::fs::canonicalize(full).ok()).collect()
+}
+
+/// What a word says by itself, or as the value of an option such as `--option=PATH`.
+fn value(word: &OsString) -> Option<&Path> {
+    let word = word.to_str()?;
+    let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
+    value.map(Path::new)
+}
+
 /// Whether a word is meant as a path: what else it may be, such as a command or the name of a package, might be the name of a
 /// directory too, in a place that somebody else filled.
 fn is_path(word: &Path) -> bool {
@@ -314,15 +329,7 @@ fn is_path(word: &Path) -> bool {
 /// filled that place may have laid one to somewhere else.
 fn stays(full: &Path, start: &Path) -> bool {
     let (Ok(found), Ok(start)) = (std::fs::canonicalize(full), std::fs::canonicalize(start)) else { return true };
-    let mut plain = PathBuf::new();
-    for part in full.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    found.starts_with(&start) || found == plain
+    found.starts_with(&start) || found == plain_path(full)
 }
 
 /// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
@@ -541,6 +548,8 @@ mod tests {
                 "{word}"
             );
         }
+        let words = ["./sub", "./planted", "sub", "--at=.", "/usr"].map(OsString::from);
+        assert_eq!(meant(&words, &place("ws")), [place("ws/sub"), place("ws"), "/usr".into()]);
         // What the table itself names is not mounted by way of such a link, and nothing starts.
         assert_eq!(sees(Unseen, &[], &["ws/planted"], &["ws"]), (false, vec![place("ws/planted")]));
         // The user's own links are followed, and so is whatever no server may change.

@@ -12,25 +12,12 @@ use std::path::{Path, PathBuf};
 use bartizan_config::learned::HiddenPlace;
 use bartizan_sandbox::Confinement;
 
-use crate::run::Wrap;
-
 /// Entries that are shown one by one.
 const MOST: usize = 2_000;
 /// What lies in `/` and is not shown: what each sandbox makes for itself, what belongs to the running machine, and homes.
 const UNSHOWN: &[&str] = &["boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp"];
 /// What each sandbox makes for itself.
 const MADE: &[&str] = &["group", "hostname", "hosts", "mtab", "nsswitch.conf", "passwd", "resolv.conf"];
-
-/// Existing paths among the words of the command, and of options such as `--option=PATH`, as they are without links.
-pub(super) fn arguments(wrap: &Wrap) -> Vec<PathBuf> {
-    let words = wrap.command.iter().skip(1).filter_map(|word| word.to_str());
-    let values =
-        words.filter_map(
-            |word| if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) },
-        );
-    let paths = values.filter(|value| !value.is_empty() && (value.contains('/') || *value == "."));
-    paths.filter_map(|path| fs::canonicalize(wrap.directory.join(path)).ok()).collect()
-}
 
 /// Has the server see it; returns how many entries there was no room for.
 pub(super) fn widen(confinement: &mut Confinement, hidden: &[HiddenPlace], arguments: &[PathBuf]) -> usize {

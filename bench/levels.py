@@ -18,7 +18,8 @@ from run import HERE, Bench, machine, on_core
 PAYLOADS = [1024, 10_000]
 ALONE, PLAIN = "the server alone", "unconfined"
 # The level, the words of the command line, and the program that it needs.
-LEVELS = [(PLAIN, [], None), ("process", ["--sandbox"], None),
+LEVELS = [(PLAIN, ["--level", "none", "--allow-unconfined"], None), ("process", ["--sandbox"], None),
+          ("process, with a way out", [], None),
           ("container (runc)", ["--level", "container", "--runtime", "runc"], "runc"),
           ("container (crun)", ["--level", "container", "--runtime", "crun"], "crun"), ("vm (runsc)", ["--level", "vm"], "runsc")]
 

@@ -79,13 +79,15 @@ def toml(value):
 
 
 class Gateway:
-    """One `bartizan serve` with a home of its own."""
+    """One `bartizan serve` with a home of its own. Its servers have no sandbox unless they are `confined`: they are known by their
+    processes, and keep files."""
 
-    def __init__(self, servers: dict[str, dict], more="", listen="", address="127.0.0.1:0"):
+    def __init__(self, servers: dict[str, dict], more="", listen="", address="127.0.0.1:0", confined=False):
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-")
         self.home = pathlib.Path(self.folder.name)
         self.config = self.home / "bartizan.toml"
-        lines = [f'[listen]\naddress = "{address}"', listen, '[admin]\naddress = "127.0.0.1:0"', more]
+        self.options = [] if confined else ["--allow-unconfined"]
+        lines = ["" if confined else 'sandbox.default = "none"', f'[listen]\naddress = "{address}"', listen, '[admin]\naddress = "127.0.0.1:0"', more]
         for name, keys in servers.items():
             lines.append(f"[server.{name}]")
             lines += [f"{key} = {toml(value)}" for key, value in keys.items()]
@@ -96,7 +98,7 @@ class Gateway:
 
     def _start(self):
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
+            [BINARY, "serve", *self.options, "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=self.said.open("wb"), cwd=self.folder.name, start_new_session=True)
         self.address, self.admin = wait_for(self._addresses, "the gateway does not say where it serves")
         self.url = "http://{}:{}/mcp".format(*self.address)
@@ -338,13 +340,16 @@ class Keyed(Raw):
 
 
 class Wrapped:
-    """A client of `bartizan run`, which stands before a program that is a server, in one of the eras."""
+    """A client of `bartizan run`, which stands before a program that is a server, in one of the eras. It has no sandbox unless it is
+    `confined`."""
 
-    def __init__(self, home, name, program, *options, version="2025-11-25", capabilities=None):
+    def __init__(self, home, name, program, *options, version="2025-11-25", capabilities=None, confined=False):
         self.home, self.version = home, version
         self.capabilities = {} if capabilities is None else capabilities
         self.environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
-        self.process = subprocess.Popen([BINARY, "run", "--name", name, *options, "--", *program], env=self.environment, cwd=home,
+        how = [] if confined else ["--level", "none", "--allow-unconfined"]
+        command = [BINARY, "run", "--name", name, *how, *options, "--", *program]
+        self.process = subprocess.Popen(command, env=self.environment, cwd=home,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.count, self.seen, self.came = 0, [], threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()

@@ -493,7 +493,8 @@ class Stdio(unittest.TestCase):
         self.addCleanup(self.stack.close)
         self.log = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory()), "read.jsonl")
         command = [sys.executable, str(pathlib.Path(__file__).with_name("child.py")), str(self.log)]
-        self.url = self.stack.enter_context(processes.bartizan({"up": {"command": command, "bridge": "auto"}}))("up")
+        self.url = self.stack.enter_context(processes.bartizan({"up": {
+            "command": command, "bridge": "auto", "sandbox.fs.rw": [str(self.log.parent)]}}))("up")
 
     def read(self, method):
         """What the program has read of this method, without the gateway's own question which eras there are."""

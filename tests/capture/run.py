@@ -325,7 +325,7 @@ class Again(place.Gateway):
         old = here.gateway
         self.folder, self.home, self.config, self.environment = old.folder, old.home, old.config, old.environment
         self.said = self.home / "again.txt"
-        self.process = subprocess.Popen([BINARY, "serve", "--config", str(self.config)], env=self.environment, cwd=self.home,
+        self.process = subprocess.Popen([BINARY, "serve", "--allow-unconfined", "--config", str(self.config)], env=self.environment, cwd=self.home,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.said.open("wb"),
                                         start_new_session=True)
         self.address, self.admin = wait_for(self._addresses, "it starts again")

@@ -65,14 +65,14 @@ def servers(place):
     plain = {"fs": {"ro": [str(SERVER)], "rw": [str(place / "other")]}}
     all_limits = {"memory": "256MiB", "pids": 64, "cpu": 0.5}
     found = {
-        "free": (shell(None), True),
+        "free": (shell({"level": "none"}), True),
         "plain": (shell(plain), True),
         "seen": (shell(plain, cwd=str(place / "other")), True),
         "unseen": (shell(plain, cwd=str(place / "outside")), False),
         "link": (shell(confined()), False),
         "gone": (shell(confined({"rw": [str(place / "nowhere")]})), False),
         "program": ({"command": ["no-such-program-anywhere"], "sandbox": plain}, False),
-        "free-program": ({"command": ["no-such-program-anywhere"]}, False),
+        "free-program": ({"command": ["no-such-program-anywhere"], "sandbox": {"level": "none"}}, False),
         "interpreter": ({"command": [str(lost)], "sandbox": plain}, False),
         "hosts": (shell(plain | {"net": {"allow": ["example.com:443"]}}), True),
         "needs-newest": (shell(plain | {"require": ["landlock>=9999"]}), False),

@@ -179,11 +179,11 @@ class OverHttp(FirstCall, unittest.TestCase):
     def setUp(self):
         super().setUp()
         config = self.home / "bartizan.toml"
-        config.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'
+        config.write_text(f'sandbox.default = "none"\n[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'
                           f'[server.one]\ncommand = {json.dumps(self.command)}\n[guard.hidden_text]\ncontent = "deny"\n')
         self.log = (self.home / "stderr").open("w+")
         environment = {**os.environ, "BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
-        self.gateway = subprocess.Popen([PROGRAM, "serve", "--config", config], env=environment,
+        self.gateway = subprocess.Popen([PROGRAM, "serve", "--allow-unconfined", "--config", config], env=environment,
                                         stdin=subprocess.DEVNULL, stderr=self.log)
         end = time.monotonic() + PATIENCE
         while not (found := re.search(r"MCP at http://(\S+)/mcp", (self.home / "stderr").read_text())):

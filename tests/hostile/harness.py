@@ -58,7 +58,8 @@ def wait_for(probe, text, limit=PATIENCE):
 
 
 class Gateway:
-    """One `bartizan serve` with its home in a folder of its own."""
+    """One `bartizan serve` with its home in a folder of its own, and servers without a sandbox: what they do is looked at from
+    outside."""
 
     def __init__(self, config: str, binary=BINARY, audit=None):
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-hostile-")
@@ -68,11 +69,11 @@ class Gateway:
         self.config = self.home / "bartizan.toml"
         if audit:
             config = f'[audit]\ndirectory = "{audit}"\n' + config
-        self.config.write_text('[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n' + config)
+        self.config.write_text('sandbox.default = "none"\n[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n' + config)
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = self.home / "stderr.txt"
         self.process = subprocess.Popen(
-            [binary, "serve", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
+            [binary, "serve", "--allow-unconfined", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=self.said.open("wb"), cwd=self.folder.name, start_new_session=True)
         self.pid = self.process.pid
         found = wait_for(self._addresses, "the gateway does not say where it serves")
@@ -180,6 +181,10 @@ class Gateway:
         return connection
 
 
+# What `run` takes for a server without a sandbox.
+UNCONFINED = ("--level", "none", "--allow-unconfined")
+
+
 class Wrapped:
     """A client that has a server wrapped in place by `bartizan run`, and the pipe between them."""
 
@@ -188,7 +193,7 @@ class Wrapped:
         self.home = pathlib.Path(home or self.folder.name)
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([BINARY, "run", *options, "--", *server], env=self.environment,
+        self.process = subprocess.Popen([BINARY, "run", *UNCONFINED, *options, "--", *server], env=self.environment,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
                                         start_new_session=True)
         self.lines = queue.Queue()

@@ -198,7 +198,7 @@ class Limits(Case):
 
     def test_they_hold_over_stdio_as_well(self):
         self.configure("[guard.rate]\nin_flight_per_tool = 2\n")
-        wrapped = subprocess.Popen([PROGRAM, "run", "--standalone", "--config", self.file, "--", sys.executable, "-c", OVER_STDIO],
+        wrapped = subprocess.Popen([PROGRAM, "run", "--allow-unconfined", "--standalone", "--config", self.file, "--", sys.executable, "-c", OVER_STDIO],
                                    env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.addCleanup(wrapped.wait, PATIENCE)
         self.addCleanup(wrapped.stdout.close)

@@ -390,7 +390,7 @@ def case_what_a_client_starts_takes_a_profile_too():
         (home / "config" / "bartizan" / "bartizan.toml").write_text(own + quiet())
         program = [PYTHON, str(SHELL), str(work)]
         for more in ([], ["--standalone"]):
-            with Wrapped(home, "shell", program, "--profile", "mine", *more) as client:
+            with Wrapped(home, "shell", program, "--profile", "mine", *more, confined=True) as client:
                 ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
                 check("fine" in ask(f"echo fine > {work}/x && cat {work}/x") and "given" in ask("echo $GIVEN"), "the control")
                 check(SECRET not in ask(f"cat {place}/outside/secret"))
@@ -420,7 +420,7 @@ def case_one_line_confines_every_local_server():
             "own": shell({"fs": {"ro": [str(SHELL.parent)]}}, work),
         }
         shown = f"[profile.shown]\nfs.ro = ['{SHELL.parent}']\n"
-        gateway = stack.enter_context(Gateway(servers, DEFAULT.format("auto") + shown + quiet()))
+        gateway = stack.enter_context(Gateway(servers, shown + quiet(), confined=True))
         ask = asker(stack, gateway)
         check("7" in ask("everything", "get-sum", {"a": 3, "b": 4}))
         check("a note" in ask("files", "read_text_file", {"path": str(work / "note.txt")}))
@@ -437,14 +437,13 @@ def case_one_line_confines_every_local_server():
         [started] = gateway.entries(kind="gateway.started")
         equal({server["isolation"] for server in started["servers"]}, {"process"}, "what the log says")
         check("unconfined" not in gateway.said.read_text(), gateway.said.read_text())
-        # Whoever takes the line away is told who runs free from then on.
-        text = gateway.config.read_text()
-        gateway.config.write_text(text.replace(DEFAULT.format("auto"), ""))
-        wait_for(lambda: "unconfined" in gateway.said.read_text(), "nobody is told")
-        check("own" not in gateway.said.read_text().split("unconfined servers=")[1].splitlines()[0], gateway.said.read_text())
+        # The file alone takes no sandbox off.
+        gateway.config.write_text('sandbox.default = "none"\n' + gateway.config.read_text())
+        wait_for(lambda: "--allow-unconfined" in gateway.said.read_text(), "nobody is told")
+        check("a note" in ask("files", "read_text_file", {"path": str(work / "note.txt")}), "it goes on")
         # Under the profile that is said, and as it is said later.
         servers = {"shell": {"command": [PYTHON, str(SHELL), str(work)]}}
-        gateway = stack.enter_context(Gateway(servers, shown + DEFAULT.format("shown") + quiet()))
+        gateway = stack.enter_context(Gateway(servers, shown + DEFAULT.format("shown") + quiet(), confined=True))
         ask = asker(stack, gateway)
         said = ask("shell", "run", {"script": f"echo works; cat {work}/note.txt {place}/outside/secret"})
         check("works" in said and "a note" not in said and SECRET not in said, said)
@@ -459,10 +458,13 @@ def case_the_default_holds_for_what_a_client_starts():
         program = [PYTHON, str(SHELL), str(work)]
         free = ["--level", "none", "--allow-unconfined"]
         for default, more, reads, writes in (("mine", [], False, True), ("mine", ["--standalone"], False, True), ("mine", free, True, True),
-                                             ("mine", ["--sandbox", "--ro", str(SHELL.parent)], False, False), ("auto", ["--ro", str(SHELL.parent)], False, False), ("auto", ["--profile", "mine"], False, True),
-                                             ("", [], True, True)):
+                                             ("mine", ["--sandbox", "--ro", str(SHELL.parent)], False, False), ("auto", ["--ro", str(SHELL.parent)], False, True),
+                                             ("none", ["--profile", "mine"], False, True), ("none", ["--allow-unconfined"], True, True),
+                                             ("", ["--ro", str(SHELL.parent)], False, True), ("", ["--profile", "auto", "--ro", str(SHELL.parent)], False, True),
+                                             # What is named to be read as well is not changed.
+                                             ("", ["--ro", str(SHELL.parent), "--ro", str(work)], False, False)):
             file.write_text((DEFAULT.format(default) if default else "") + own + quiet())
-            with Wrapped(home, "shell", program, *more) as client:
+            with Wrapped(home, "shell", program, *more, confined=True) as client:
                 ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
                 equal(SECRET in ask(f"cat {place}/outside/secret"), reads, f"{default} {more}")
                 equal("fine" in ask(f"echo fine > {work}/x && cat {work}/x"), writes, f"{default} {more}")
@@ -470,13 +472,13 @@ def case_the_default_holds_for_what_a_client_starts():
         # What is in force holds, whatever the file says meanwhile.
         good = DEFAULT.format("mine") + own + quiet()
         file.write_text(good)
-        with Wrapped(home, "shell", program) as client:
+        with Wrapped(home, "shell", program, confined=True) as client:
             client.result("tools/list", {})
             for broken in (good.replace("default", "defualt"), good.replace("[sandbox]", "[sandbx]"), good.replace('"mine"', "5", 1), "", None):
                 file.unlink(missing_ok=True) if broken is None else file.write_text(broken)
                 done = bartizan("run", "--name", "x", "--", "sh", "-c", f"cat {place}/outside/secret >&2", home=home, env={"BARTIZAN_HOME": str(home / "state")})
                 check(done.returncode != 0 and SECRET not in done.stderr, f"{broken}: {done.stderr}")
-                check("in force confines servers" in done.stderr, f"{broken}: {done.stderr}")
+                check("confined by `mine` in the configuration that is in force" in done.stderr, f"{broken}: {done.stderr}")
             done = bartizan("run", "--name", "x", *free, "--", "sh", "-c", f"cat {place}/outside/secret >&2", home=home, env={"BARTIZAN_HOME": str(home / "state")})
             check(SECRET in done.stderr, done.stderr)
         bartizan("daemon", "--stop", home=home / "state")

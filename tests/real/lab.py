@@ -107,7 +107,7 @@ class Home:
         self.end_daemon()
 
     def wrap(self, command, *options):
-        return [self.lab.bartizan, "run", *options, "--", *command]
+        return [self.lab.bartizan, "run", "--level", "none", "--allow-unconfined", *options, "--", *command]
 
     def daemon(self, idle):
         """Starts the user's bartizan by hand, to end after `idle` seconds."""
@@ -156,14 +156,14 @@ class Home:
     def serve(self, servers, extra=""):
         """Serves `servers`, by name a command or a URL; gives the base URL."""
         port, admin = free_ports(2)
-        lines = [f'[listen]\naddress = "127.0.0.1:{port}"\n[admin]\naddress = "127.0.0.1:{admin}"\n']
+        lines = [f'sandbox.default = "none"\n[listen]\naddress = "127.0.0.1:{port}"\n[admin]\naddress = "127.0.0.1:{admin}"\n']
         for name, place in servers.items():
             key = "url" if isinstance(place, str) else "command"
             lines.append(f"[server.{name}]\n{key} = {json.dumps(place)}\n")
         config = self.path / "bartizan.toml"
         config.write_text("".join(lines) + extra)
         with open(self.path / "serve.txt", "ab") as log:
-            process = subprocess.Popen([self.lab.bartizan, "serve", "--config", str(config)], env=self.env,
+            process = subprocess.Popen([self.lab.bartizan, "serve", "--allow-unconfined", "--config", str(config)], env=self.env,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             wait_for(lambda: process.poll() is not None or connects(port), "the gateway")

@@ -379,6 +379,10 @@ def case_a_level_whose_runtime_is_missing_starts_nothing():
         check(not mark.exists(), "it ran")
 
 
+# What `run` takes for a server without a sandbox.
+FREE = ["--level", "none", "--allow-unconfined"]
+
+
 def case_unconfined_is_said_twice_or_nothing_starts():
     with machine() as place:
         config, home = place / "outside" / "bartizan.toml", place / "outside" / "home"
@@ -407,6 +411,41 @@ def case_unconfined_is_said_twice_or_nothing_starts():
         finally:
             process.terminate()
             process.communicate(timeout=60)
+        # One line for all is one word as well.
+        config.write_text(config.read_text().split("[server.free.sandbox]")[0] + "[sandbox]\ndefault = 'none'\n")
+        done = subprocess.run(serve, capture_output=True, text=True, timeout=60, env=environment)
+        check(done.returncode != 0 and "--allow-unconfined free" in done.stderr, done.stderr)
+        equal(unconfined(), ["free"], "recorded, although nothing started")
+        process = subprocess.Popen([*serve, "--allow-unconfined"], stderr=subprocess.PIPE, text=True, env=environment)
+        try:
+            wait_for(lambda: unconfined() == ["free", "free"], "it does not start")
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+        run = [BINARY, "run", "--standalone", "--config", str(config), "--name", "x"]
+        for options, said in (([], "leaves servers unconfined"), (["--allow-unconfined"], None), (["--profile", "strict", "--allow-unconfined"], "cannot be used")):
+            done = subprocess.run([*run, *options, "--", "sh", "-c", f"cat {place}/outside/secret >&2"], capture_output=True, text=True,
+                                  timeout=60, stdin=subprocess.DEVNULL, env=environment)
+            equal(SECRET in done.stderr, said is None, f"{options}: {done.stderr}")
+            check(said is None or done.returncode == 2 and said in done.stderr, f"{options}: {done.stderr}")
+
+
+def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():
+    with machine() as place:
+        home = place / "home"
+        (home / "config" / "bartizan").mkdir(parents=True)
+        (home / "config" / "bartizan" / "bartizan.toml").write_text(quiet())
+        environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "NO_COLOR": "1"}
+        asks = "import urllib.request\nfor host in 'aba':\n  try: urllib.request.urlopen(f'http://{host}.example:443/', timeout=20)\n  except OSError: pass"
+        line = lambda host: f"bartizan: x was kept from {host}:443 (egress.not_allowed); --allow {host}:443 lets it"  # noqa: E731
+        for more in ([], ["--standalone"]):
+            for options, told in (([], True), (["--allow", "c.example:443"], True), (["--sandbox"], False)):
+                command = [BINARY, "run", *more, "--name", "x", *options, "--", PYTHON, "-c", asks]
+                process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environment)
+                said = process.communicate(timeout=60)[1]
+                equal([said.count(line(host)) for host in ("a.example", "b.example")], [int(told)] * 2, f"{more} {options}: {said}")
+            refused = [json.loads(one) for path in home.rglob("audit.jsonl") for one in path.read_text().splitlines() if '"egress.refused"' in one]
+            check({entry["host"] for entry in refused} == {"a.example", "b.example"}, f"{refused}")
 
 
 def case_what_a_client_starts_is_confined_where_the_command_says_so():
@@ -417,8 +456,8 @@ def case_what_a_client_starts_is_confined_where_the_command_says_so():
         site = reach.site()
         program, see = [PYTHON, str(HERE / "server.py")], ["--ro", str(HERE), "--rw", str(work)]
         for more in ([], ["--standalone"]):
-            for options, confined_so in (([], False), (["--sandbox"], True), (see, True), ([*see, "--allow", f"{reach.SITE}:{site.server_port}"], True)):
-                with Wrapped(home, "shell", program, *more, *options) as client:
+            for options, confined_so in ((FREE, False), (["--sandbox"], True), (see, True), ([*see, "--allow", f"{reach.SITE}:{site.server_port}"], True)):
+                with Wrapped(home, "shell", program, *more, *options, confined=True) as client:
                     ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
                     equal(SECRET in ask(f"cat {outside}/secret"), not confined_so, f"{more} {options}")
                     equal("fine" in ask(f"echo fine > {work}/x && cat {work}/x"), not confined_so or options != ["--sandbox"], f"{more} {options}")

@@ -144,7 +144,7 @@ class Place:
         gateway = self.gateway
         gateway.stop()
         gateway.process = subprocess.Popen(
-            [BINARY, "serve", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
+            [BINARY, "serve", "--allow-unconfined", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=gateway.said.open("wb"), cwd=gateway.folder.name, start_new_session=True)
         gateway.address, gateway.admin = wait_for(gateway._addresses, "the gateway does not say where it serves")
 

@@ -33,6 +33,7 @@ use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::redteam::{Redteam, redteam};
+use crate::sandbox::AUTO;
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
 use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
@@ -59,8 +60,8 @@ pub struct Config {
     pub limits: Limits,
     /// The servers that are switched on, by name.
     pub servers: BTreeMap<String, Server>,
-    /// The profile of local servers without a table, or `auto`; it is in `servers` already.
-    pub default_profile: Option<String>,
+    /// The profile of local servers without a table, or `auto` or `none`; it is in `servers` already.
+    pub default_profile: String,
     /// Mode, guards and exceptions; [`Pipeline::new`] accepts them.
     pub settings: Settings,
     /// The files with policies that it names.
@@ -546,7 +547,7 @@ impl Reading<'_> {
             admin,
             limits,
             servers,
-            default_profile: file.sandbox.default,
+            default_profile: file.sandbox.default.unwrap_or_else(|| AUTO.to_owned()),
             // Whatever is wrong with the options has been reported where they were read.
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,

@@ -308,7 +308,7 @@ pub(crate) struct ServerTable {
     pub(crate) insecure_http: bool,
     /// How an `https://` URL is reached.
     pub(crate) tls: Option<ServerTlsTable>,
-    /// How the program is confined; without this table it runs as the user, unconfined.
+    /// How the program is confined; without this table as `default` under `[sandbox]` says.
     pub(crate) sandbox: Option<SandboxTable>,
     /// Whether clients and a server of different eras of the protocol are translated for each other.
     pub(crate) bridge: Bridge,

@@ -63,7 +63,7 @@ pub use paths::{bartizan_home, plain as plain_path, user_config_place};
 pub use profiles::{PROFILES, Profile, built_in};
 pub use redteam::Redteam;
 pub use sandbox::{
-    Allowed, Arguments, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox, default_profile,
+    AUTO, Allowed, Arguments, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox, UNCONFINED,
 };
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};

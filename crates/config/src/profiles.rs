@@ -64,12 +64,9 @@ pub(crate) fn apply(root: &mut Node<'_>, problems: &mut Problems) {
             .error(tree::key_place(root, &["profile", name]), format!("`{name}` is a built-in profile"))
             .help("give yours another name; with `profile` in it, it can begin with the built-in one");
     }
-    if profiles.contains_key(defaults::AUTO) {
+    for (name, meaning) in defaults::RESERVED.into_iter().filter(|(name, _)| profiles.contains_key(*name)) {
         problems
-            .error(
-                tree::key_place(root, &["profile", defaults::AUTO]),
-                "`auto` stands for the profile that fits a command",
-            )
+            .error(tree::key_place(root, &["profile", name]), format!("`{name}` stands for {meaning}"))
             .help("give yours another name");
     }
     let known = Known { profiles: &profiles };
@@ -136,12 +133,13 @@ impl<'i> Known<'_, 'i> {
         *table = Spanned::new(table.span(), base.into_inner());
     }
 
-    /// The profile of servers that have no table, if there is one of that name.
+    /// The profile of servers that have no table, or what stands for one; none if there is none of that name.
     fn by_default(&self, root: &Node<'_>, problems: &mut Problems) -> Option<String> {
-        let chosen = tree::get(root, &["sandbox", "default"])?;
+        let Some(chosen) = tree::get(root, &["sandbox", "default"]) else { return Some(defaults::AUTO.to_owned()) };
         // What is no text is refused where it is read.
         let name = chosen.get_ref().as_str()?;
-        (name == defaults::AUTO || self.find(name, &chosen.span(), problems).is_some()).then(|| name.to_owned())
+        let stands_for_one = defaults::RESERVED.iter().any(|(reserved, _)| *reserved == name);
+        (stands_for_one || self.find(name, &chosen.span(), problems).is_some()).then(|| name.to_owned())
     }
 
     fn find(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<Node<'i>> {
@@ -154,7 +152,8 @@ impl<'i> Known<'_, 'i> {
             let own = self.profiles.keys().map(String::as_str);
             let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).chain(own).collect();
             let help = match name {
-                defaults::AUTO => "`auto` is for `default` under [sandbox]".to_owned(),
+                defaults::AUTO => "`auto` is for servers, as which profile it is depends on the command".to_owned(),
+                defaults::UNCONFINED => "`none` is a level: `level = \"none\"`".to_owned(),
                 _ => suggest::help(name, known),
             };
             problems.error(place.clone(), format!("there is no profile `{name}`")).help(help);
@@ -324,7 +323,9 @@ mod tests {
     fn what_is_wrong_is_said_once_and_where_it_stands() {
         for (text, line, said) in [
             ("[server.x.sandbox]\nprofile = \"filesytem\"\n", 4, "did you mean `filesystem`"),
-            ("[server.x.sandbox]\nprofile = \"auto\"\n", 4, "is for `default` under [sandbox]"),
+            ("[profile.a]\nprofile = \"auto\"\n[server.x.sandbox]\nprofile = \"a\"\n", 4, "depends on the command"),
+            ("[server.x.sandbox]\nprofile = \"none\"\n", 4, "`level = \"none\"`"),
+            ("[profile.none]\n[server.x.sandbox]\n", 3, "stands for the level that confines nothing"),
             ("[server.x.sandbox]\nprofile = \"npx\"\n", 4, "not `npx PACKAGE`"),
             ("[server.x.sandbox]\nprofile = 5\n", 4, "found an integer"),
             ("[server.x.sandbox]\nprofile = \"npx\"\nlevel = \"none\"\n", 4, "confines nothing"),
@@ -373,11 +374,31 @@ mod tests {
             let held = sandbox(command, default, "").unwrap();
             assert_eq!((held.profile.as_deref(), held.arguments), (Some(profile), arguments), "{command}");
         }
+        let nothing_said = read("[\"uvx\", \"server\"]", "").unwrap();
+        assert_eq!((nothing_said.profile.as_deref(), nothing_said.arguments), (Some("uvx"), Arguments::Rw));
+        let none = sandbox("[\"npx\", \"-y\", \"server\"]", "none", "").unwrap();
+        assert_eq!((none.profile, none.level), (None, crate::SandboxLevel::None));
         let own = sandbox("[\"true\"]", "mine", "[profile.mine]\nlimits.pids = 7\n").unwrap();
         assert_eq!((own.pids, own.profile.as_deref()), (7, Some("mine")));
         // A table of its own is all that counts for a server.
         let table = sandbox("[\"true\"]", "auto", "[server.x.sandbox]\nlimits.pids = 9\n").unwrap();
         assert_eq!((table.profile, table.pids, table.arguments), (None, 9, Arguments::Unseen));
+        // Which may begin with what it would be without one.
+        let reported = read("[\"true\"]", "[server.x.sandbox]\nprofile = \"filesystem\"\n").unwrap().report;
+        let quiet = "[server.x.sandbox]\nprofile = \"auto\"\nnet.report = false\n";
+        assert_eq!((nothing_said.report, reported, read("[\"true\"]", quiet).unwrap().report), (true, false, false));
+        for (table, arguments, pids) in [
+            ("limits.pids = 9\n", Arguments::Rw, 9),
+            ("fs.ro = [\"/srv\"]\n", Arguments::Rw, 256),
+            ("fs.arguments = \"ro\"\n", Arguments::Ro, 256),
+        ] {
+            let text = format!("[server.x.sandbox]\nprofile = \"auto\"\n{table}");
+            for default in ["auto", "none", "fetch"] {
+                let held = sandbox("[\"npx\", \"-y\", \"server\"]", default, &text).unwrap();
+                let found = (held.profile.as_deref(), held.arguments, held.pids);
+                assert_eq!(found, (Some("npx"), arguments, pids), "{text}");
+            }
+        }
         // Whoever asks a daemon gains nothing by a sandbox, and is told so.
         for (command, level, warned) in [
             ("docker", "process", true),

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::tree::{self, Node, Place};
 use crate::units::Size;
 
-pub use defaults::default_profile;
+pub use defaults::{AUTO, UNCONFINED};
 pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};
@@ -182,6 +182,8 @@ pub struct Sandbox {
     pub host_network: bool,
     /// Hosts that it reaches where it is not.
     pub hosts: Vec<Reachable>,
+    /// Whether what it asks for is recorded also where there are none.
+    pub report: bool,
     /// Ranges of private addresses that their names may lead to.
     pub private: Vec<String>,
     /// How much it may do there.
@@ -294,6 +296,7 @@ pub(crate) fn sandbox(
         scratch: table.fs.tmp.0,
         host_network: table.net.host,
         hosts,
+        report: table.net.report && !table.net.host,
         private: table.net.private.clone(),
         net_limits,
         secrets,

@@ -84,7 +84,8 @@ fn what_this_machine_lacks_is_a_warning() {
             ),
             None,
         ),
-        ("command = ['here', '/no/such']".to_owned(), None),
+        ("command = ['here', '/no/such']\nsandbox = {}".to_owned(), None),
+        ("command = ['here', '/no/such']".to_owned(), Some("2 there is no /no/such, so")),
         ("command = ['here', '/no/such']\nsandbox.fs.arguments = 'rw'".to_owned(), Some("2 there is no /no/such, so")),
         (
             "command = ['here', '--at=/no/such']\nsandbox.fs.arguments = 'ro'".to_owned(),
@@ -200,7 +201,7 @@ fn guards() {
 fn texts_are_expanded() {
     let config = parse(
         "[server.a]\ncommand = ['a', '${workspace}', '--home=${HOME}', '$${HOME}', '${NONE:-x}', '${EMPTY:-y}', '${EMPTY}']\n\
-         env = { T = 'Bearer ${TOKEN}' }\n[server.b]\nurl = 'https://b.example/${NONE:-mcp}'\n",
+         env = { T = 'Bearer ${TOKEN}' }\nsandbox = {}\n[server.b]\nurl = 'https://b.example/${NONE:-mcp}'\n",
     );
     let a = command(&config, "a");
     assert_eq!(a.arguments, ["${workspace}", "--home=/home/user", "${HOME}", "x", "y", ""]);
@@ -352,7 +353,10 @@ fn the_examples_load_without_a_warning() {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
     for (name, text) in examples() {
-        let (_, warnings) = Config::parse(&text, &name, &machine.environment).unwrap_or_else(|found| panic!("{found}"));
+        let (_, mut warnings) =
+            Config::parse(&text, &name, &machine.environment).unwrap_or_else(|found| panic!("{found}"));
+        // Whoever copies it has another directory there.
+        warnings.retain(|warning| !warning.message.starts_with("there is no /srv/shared, so"));
         assert_eq!(warnings, [], "{name}");
     }
 }

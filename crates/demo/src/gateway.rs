@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_audit::{Fault, Report};
 use bartizan_config::{Config, Diagnostics};
-use bartizan_gateway::serve::{self, Running, ServeError};
+use bartizan_gateway::serve::{self, Running, ServeError, Unconfined};
 use bartizan_guard::Mode;
 use tempfile::TempDir;
 use thiserror::Error;
@@ -38,33 +38,41 @@ pub struct Demo {
 impl Demo {
     /// Starts the gateway; `program` is this program, which is started again as each of the servers. It listens where
     /// it is told, else where `bartizan serve` would if nobody else does. In the mode `observe` it stops only what cannot
-    /// be read safely, so that most of what the hostile server tries succeeds.
+    /// be read safely, so that most of what the hostile server tries succeeds. Where servers cannot be confined, `confined`
+    /// is false, and they run as the user.
     ///
     /// # Errors
     /// If its files cannot be made or the gateway cannot be started.
-    pub async fn start(program: &Path, listen: Option<SocketAddr>, mode: Mode) -> Result<Demo, StartError> {
+    pub async fn start(
+        program: &Path,
+        listen: Option<SocketAddr>,
+        mode: Mode,
+        confined: bool,
+    ) -> Result<Demo, StartError> {
+        let how = How { program, mode, confined };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let usual = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).filter(|address| is_free(*address));
         if listen.is_none()
             && let Some((listen, admin)) = usual(8484).zip(usual(8485))
         {
-            match Demo::start_at(program, listen, admin, mode).await {
+            match Demo::start_at(&how, listen, admin).await {
                 // Somebody was faster.
                 Err(StartError::Serve(ServeError::Listen { .. })) => {}
                 other => return other,
             }
         }
-        Demo::start_at(program, listen.unwrap_or(any), any, mode).await
+        Demo::start_at(&how, listen.unwrap_or(any), any).await
     }
 
-    async fn start_at(program: &Path, listen: SocketAddr, admin: SocketAddr, mode: Mode) -> Result<Demo, StartError> {
+    async fn start_at(how: &How<'_>, listen: SocketAddr, admin: SocketAddr) -> Result<Demo, StartError> {
         let private = std::fs::Permissions::from_mode(0o700);
         let home = tempfile::Builder::new().prefix("bartizan-demo-").permissions(private).tempdir()?;
-        let text = configuration(program, listen, admin, mode);
+        let text = configuration(how, listen, admin);
         let file = home.path().join(CONFIG);
         std::fs::write(&file, &text)?;
         let (config, _) = Config::load(&file)?;
-        let running = serve::start(&config, None).await?;
+        let unconfined = if how.confined { Unconfined::Named(Vec::new()) } else { Unconfined::All };
+        let running = serve::start_with(&config, None, unconfined).await?;
         Ok(Demo { running, home })
     }
 
@@ -131,15 +139,25 @@ pub struct PlayError(String);
 
 const CONFIG: &str = "bartizan.toml";
 
-fn configuration(program: &Path, listen: SocketAddr, admin: SocketAddr, mode: Mode) -> String {
-    let program = quoted(&program.to_string_lossy());
-    let mode = match mode {
+/// How the demo is to be.
+struct How<'a> {
+    program: &'a Path,
+    mode: Mode,
+    confined: bool,
+}
+
+fn configuration(how: &How<'_>, listen: SocketAddr, admin: SocketAddr) -> String {
+    let program = quoted(&how.program.to_string_lossy());
+    let mode = match how.mode {
         Mode::Enforce => "enforce",
         Mode::Observe => "observe",
     };
     let mut text = format!(
         "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\nquotes = true\n"
     );
+    if !how.confined {
+        text.push_str("\n[sandbox]\ndefault = \"none\"\n");
+    }
     for role in [Role::Honest, Role::Hostile] {
         let name = role.name();
         text.push_str(&format!("\n[server.{name}]\ncommand = [{program}, \"demo-server\", \"{name}\"]\n"));
@@ -165,7 +183,7 @@ mod tests {
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         for program in ["/usr/bin/bartizan", "/a b/${HOME}/\"x\"\\y", "/é/\n/'"] {
             let environment = bartizan_config::Environment::of_process(Path::new("/nowhere"));
-            let text = configuration(Path::new(program), at, at, Mode::Enforce);
+            let text = configuration(&How { program: Path::new(program), mode: Mode::Enforce, confined: true }, at, at);
             let (config, warnings) = Config::parse(&text, "demo", &environment).unwrap();
             let not_here = |warning: &bartizan_config::Diagnostic| warning.message.starts_with("there is no program");
             assert!(warnings.iter().all(not_here), "{warnings:?}");

@@ -24,6 +24,7 @@ use crate::owners::Owners;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::Server;
+use crate::setup::Unconfined;
 use crate::vault::Vault;
 
 /// One running gateway.
@@ -61,7 +62,7 @@ pub struct Gateway {
     /// Ends a session that nobody needs, for a server that may have no more processes; set by whoever keeps sessions.
     make_room: OnceLock<Box<MakeRoom>>,
     /// Servers that may run unconfined where the configuration says so; set by whoever starts it.
-    pub(crate) unconfined: OnceLock<Vec<String>>,
+    pub(crate) unconfined: OnceLock<Unconfined>,
     /// To whom servers handed out what they take back; set where there may be more than one principal.
     owners: OnceLock<Owners>,
 }

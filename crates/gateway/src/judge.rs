@@ -160,7 +160,7 @@ mod tests {
             durable_if_sensitive: false,
             approval: Default::default(),
             layers: Default::default(),
-            confines: false,
+            default_profile: String::new(),
         };
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{}"}}}}"#, "x".repeat(bytes));
         let message = Message::parse(text, &Limits::default()).unwrap();

@@ -780,7 +780,7 @@ mod tests {
                 durable_if_sensitive: sensitive,
                 approval: Default::default(),
                 layers: Default::default(),
-                confines: false,
+                default_profile: String::new(),
             };
             assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
         };

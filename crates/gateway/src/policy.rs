@@ -36,8 +36,8 @@ pub struct Policy {
     pub approval: Approval,
     /// Who else is asked about doubtful texts.
     pub layers: Layers,
-    /// Whether a program that is wrapped has to be confined, unless it was said twice that it is not.
-    pub confines: bool,
+    /// What confines servers without a table, as the file has it.
+    pub default_profile: String,
 }
 
 impl Policy {

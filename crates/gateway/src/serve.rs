@@ -24,6 +24,7 @@ use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
 use crate::server::Server;
+pub use crate::setup::Unconfined;
 use crate::setup::{self, SetupError};
 use crate::trials::Trials;
 use crate::versions;
@@ -89,14 +90,14 @@ fn describe(server: &Arc<Server>) -> serde_json::Value {
 /// # Errors
 /// If the log or the lock file cannot be opened, or an address cannot be listened on.
 pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, ServeError> {
-    start_with(config, file, Vec::new()).await
+    start_with(config, file, Unconfined::Named(Vec::new())).await
 }
 
-/// The same, where the servers named may run unconfined if the configuration says so as well.
+/// The same, where these servers may run unconfined if the configuration says so as well.
 ///
 /// # Errors
 /// As [`start`]; and if one is named that the configuration confines or does not have.
-pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Vec<String>) -> Result<Running, ServeError> {
+pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined) -> Result<Running, ServeError> {
     // Before anything says that it is served: whoever reads that may well change it at once.
     let file = file.map(|file| (file.clone(), reload::content(&file)));
     let gateway = setup::gateway(config)?;

@@ -103,7 +103,8 @@ pub enum SetupError {
     /// A server is to run unconfined, and only the configuration says so.
     #[error(
         "[server.{0}.sandbox]: `level = \"none\"` lets the program do whatever you may do, and that has to be said here as well: start \
-         Bartizan with `--allow-unconfined {0}`, or choose another level"
+         Bartizan with `--allow-unconfined {0}`, or choose another level; without a table of its own, it has its level from \
+         `default` under [sandbox]"
     )]
     Unconfined(String),
     /// A server was named as unconfined that is none.
@@ -148,8 +149,8 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
         approval: config.approval.clone(),
+        default_profile: config.default_profile.clone(),
         layers: Layers::of(config).map_err(|(layer, why)| SetupError::Layer { layer: layer.as_str(), why })?,
-        confines: config.default_profile.is_some(),
     })
 }
 
@@ -182,7 +183,7 @@ pub(crate) fn unconfined_servers(servers: &Servers) -> Vec<String> {
 pub(crate) fn warn_of_unconfined(unconfined: &[String]) {
     if !unconfined.is_empty() {
         let servers = unconfined.join(", ");
-        tracing::warn!(%servers, "local servers without a `sandbox`, or with one of the level `none`, run as the user, unconfined");
+        tracing::warn!(%servers, "local servers of the level `none` run as the user, unconfined");
     }
 }
 
@@ -296,10 +297,29 @@ pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
 pub(crate) const CPU_IN_VAIN: &str =
     "`limits.cpu` has no effect: there is no control group here that can be divided; `bartizan doctor` says what to do";
 
+/// The servers that may run unconfined where the configuration says so as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unconfined {
+    /// These.
+    Named(Vec<String>),
+    /// Whichever they are.
+    All,
+}
+
+impl Unconfined {
+    fn has(&self, server: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|name| name == server),
+            Self::All => true,
+        }
+    }
+}
+
 /// Lets servers run unconfined. A name that means nothing is refused, as the one that was meant would be.
-pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, names: Vec<String>) -> Result<(), SetupError> {
-    gateway.unconfined.set(names.clone()).ok();
+pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unconfined) -> Result<(), SetupError> {
+    gateway.unconfined.set(allowed.clone()).ok();
     let free = unconfined(config, gateway)?;
+    let Unconfined::Named(names) = allowed else { return Ok(()) };
     match names.into_iter().find(|name| !free.contains(&name.as_str())) {
         Some(name) => Err(SetupError::NotUnconfined(name)),
         None => Ok(()),
@@ -314,8 +334,8 @@ fn unconfined<'c>(config: &'c Config, gateway: &Gateway) -> Result<Vec<&'c str>,
     };
     let free = config.servers.iter().filter(|(_, held)| is_free(&held.upstream)).map(|(name, _)| name.as_str());
     let free: Vec<&str> = free.collect();
-    let allowed = gateway.unconfined.get().map_or(&[][..], Vec::as_slice);
-    match free.iter().find(|name| !allowed.iter().any(|allowed| allowed == **name)) {
+    let is_allowed = |name: &str| gateway.unconfined.get().is_some_and(|allowed| allowed.has(name));
+    match free.iter().find(|name| !is_allowed(name)) {
         Some(name) => Err(SetupError::Unconfined((*name).to_owned())),
         None => Ok(free),
     }

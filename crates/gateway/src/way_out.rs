@@ -89,6 +89,19 @@ pub(crate) fn of(server: &str, sandbox: Option<&Sandbox>, recorder: &Arc<Recorde
     reported_to(server, sandbox, Arc::new(Log(Arc::clone(recorder))))
 }
 
+/// The same, of which `seen` is told each host that is asked for.
+///
+/// # Errors
+/// As those of [`of`].
+pub(crate) fn of_told(
+    server: &str,
+    sandbox: &Sandbox,
+    recorder: &Arc<Recorder>,
+    seen: Seen,
+) -> io::Result<Option<Arc<WayOut>>> {
+    reported_to(server, Some(sandbox), Arc::new(Told { log: Log(Arc::clone(recorder)), seen }))
+}
+
 /// Opens one for a single start.
 ///
 /// # Errors
@@ -134,13 +147,17 @@ pub(crate) fn open_to_see(
 }
 
 fn reported_to(server: &str, sandbox: Option<&Sandbox>, sink: Arc<dyn Sink>) -> io::Result<Option<Arc<WayOut>>> {
-    let Some(sandbox) = sandbox.filter(|sandbox| !sandbox.hosts.is_empty()) else { return Ok(None) };
+    let Some(sandbox) = sandbox.filter(|sandbox| sandbox.report || !sandbox.hosts.is_empty()) else { return Ok(None) };
     let ports = sandbox.hosts.iter().filter_map(|held| held.host.rsplit_once(':')).map(|(_, port)| port.to_owned());
     let mut ports: Vec<String> = ports.collect();
     ports.sort_unstable();
     ports.dedup();
     let policy = sandbox.policy().map_err(io::Error::other)?;
-    made(server, policy, sandbox.secrets.clone(), ports, sink).map(Some)
+    match made(server, policy, sandbox.secrets.clone(), ports, sink) {
+        // What would only have been said leaves without it just as little.
+        Err(_) if sandbox.hosts.is_empty() => Ok(None),
+        made => made.map(Some),
+    }
 }
 
 fn made(

@@ -42,7 +42,13 @@ impl Arguments {
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let program = std::env::current_exe().map_err(Failure::ours)?;
             let mode = if self.observe { Mode::Observe } else { Mode::Enforce };
-            let demo = Demo::start(&program, self.listen, mode).await.map_err(unstarted)?;
+            let confined = bartizan_sandbox::probe().await.is_ok_and(|host| host.confines());
+            if !confined {
+                say(
+                    "bartizan: servers cannot be confined here, and those of the demo are not; `bartizan doctor` says why",
+                );
+            }
+            let demo = Demo::start(&program, self.listen, mode, confined).await.map_err(unstarted)?;
             let shown = tokio::select! {
                 shown = self.show(&demo) => Some(shown),
                 () = signals.asked() => None,

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use bartizan_config::default_profile;
+use bartizan_config::UNCONFINED;
 use bartizan_gateway::run::{self, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
@@ -21,12 +21,6 @@ Examples:
   In the client's list of servers that is:
     \"command\": \"bartizan\",
     \"args\": [\"run\", \"--name\", \"git\", \"--\", \"uvx\", \"mcp-server-git\"]";
-
-/// The level that confines nothing.
-const NONE: &str = "none";
-
-/// A key of `fs` and its text.
-type Besides = (&'static str, &'static str);
 
 /// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]
@@ -50,29 +44,31 @@ pub(crate) struct Arguments {
     /// Translates between eras of the protocol if the client and the server have no common revision
     #[arg(long)]
     bridge: bool,
-    /// Confines the server (Linux): it sees the system's programs and itself, and reaches nothing
-    #[arg(long)]
+    /// Confines the server by what the other options say alone, and by no profile: without them it sees the system's programs
+    /// and itself, and reaches nothing
+    #[arg(long, conflicts_with = "profile")]
     sandbox: bool,
-    /// Confines the server, and lets it read this file or directory; repeatable
+    /// Lets the server read this file or directory; repeatable
     #[arg(long, value_name = "PATH")]
     ro: Vec<String>,
-    /// Confines the server, and lets it change this file or directory; repeatable
+    /// Lets the server change this file or directory; repeatable
     #[arg(long, value_name = "PATH")]
     rw: Vec<String>,
-    /// Confines the server, and lets it reach this host, such as api.example.com:443; repeatable
+    /// Lets the server reach this host, such as api.example.com:443; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<String>,
-    /// Confines the server, and so far: with `container` or `vm` a runtime that is installed does so as well; `none` where the
-    /// configuration has a default for servers
-    #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm", NONE])]
+    /// Confines the server so far: with `container` or `vm` a runtime that is installed does so as well; with `none`, which
+    /// takes `--allow-unconfined` too, not at all
+    #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm", UNCONFINED])]
     level: Option<String>,
-    /// Lets the server run unconfined, with `--level none`
+    /// Lets the server run unconfined, with `--level none` or where the configuration has `default = "none"`
     #[arg(long, conflicts_with_all = ["sandbox", "ro", "rw", "allow", "profile", "runtime"])]
     allow_unconfined: bool,
     /// The runtime that gives the level, by name or path [default: runc for container, runsc for vm]
     #[arg(long, value_name = "PROGRAM", requires = "level")]
     runtime: Option<String>,
-    /// Confines the server as this profile says; `bartizan sandbox profiles` lists those that are built in
+    /// Confines the server as this profile says [default: what the configuration has for servers without a table, else `auto`,
+    /// which fits the command]; `bartizan sandbox profiles` lists those that are built in
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// The server's command and its arguments
@@ -89,7 +85,9 @@ impl Arguments {
             std::fs::canonicalize(file).map_err(|error| Failure::usage(unread(error)))
         });
         let config = config.transpose()?;
-        let (env, sandbox) = (self.environment()?, self.table(config.as_deref())?);
+        let env = self.environment()?;
+        let (by_default, profile) = self.profile_named(config.as_deref())?;
+        let sandbox = self.table(config.as_deref(), profile.as_deref())?;
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -99,6 +97,7 @@ impl Arguments {
             bridge: self.bridge,
             sandbox,
             unconfined: self.allow_unconfined,
+            by_default,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };
@@ -146,48 +145,43 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// The table of the server's sandbox; none if nothing asks for one.
-    fn table(&self, config: Option<&Path>) -> Result<Option<String>, Failure> {
-        match (self.level.as_deref() == Some(NONE), self.allow_unconfined) {
+    /// The table of the server's sandbox that begins with a profile, or with nothing; none if it is meant to have none.
+    fn table(&self, config: Option<&Path>, profile: Option<&str>) -> Result<Option<String>, Failure> {
+        match (profile == Some(UNCONFINED), self.allow_unconfined) {
             (true, true) => return Ok(None),
             (false, false) => {}
+            (true, false) if self.level.is_none() && self.profile.is_none() => {
+                return Err(Failure::usage(
+                    "the configuration leaves servers unconfined (`default` under [sandbox]), and that takes \
+                     `--allow-unconfined` here as well",
+                ));
+            }
             _ => {
                 return Err(Failure::usage(
                     "a server runs unconfined with both `--level none` and `--allow-unconfined`",
                 ));
             }
         }
-        let (profile, more) = self.begins_with(config)?.unzip();
-        let lists = [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)];
-        let asked = self.sandbox || self.level.is_some() || profile.is_some();
-        let Some(mut table) = sandbox(asked, lists)? else { return Ok(None) };
+        let mut table = lists([("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?;
         for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
             let Some(value) = value else { continue };
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
             table.push_str(&format!("{key} = {value}\n"));
         }
-        if let Some((key, value)) = more.flatten() {
-            table.push_str(&format!("fs.{key} = \"{value}\"\n"));
-        }
-        let profile = profile.as_deref();
         profile.map_or(Ok(table.clone()), |profile| super::sandbox::table_with(profile, config, &table)).map(Some)
     }
 
-    /// The profile that was asked for; or, where nothing else was, the one that the configuration has for servers without a
-    /// table. And what stands beside it.
-    fn begins_with(&self, config: Option<&Path>) -> Result<Option<(String, Option<Besides>)>, Failure> {
-        let asked = self.sandbox || self.level.is_some();
-        let named = match &self.profile {
-            Some(profile) => Some(profile.clone()),
-            // What is asked for is all that it is.
-            None if asked || [&self.ro, &self.rw, &self.allow].iter().any(|list| !list.is_empty()) => None,
-            None => super::sandbox::own(config)?.default,
-        };
-        let program = self.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-        Ok(named.map(|name| {
-            let (profile, more) = default_profile(&name, &program);
-            (profile.to_owned(), more)
-        }))
+    /// What servers without a table have, if nothing else was asked for; and the profile that the server is confined by, if
+    /// there is one.
+    fn profile_named(&self, config: Option<&Path>) -> Result<(Option<String>, Option<String>), Failure> {
+        if self.level.as_deref() == Some(UNCONFINED) {
+            return Ok((None, Some(UNCONFINED.to_owned())));
+        }
+        if self.profile.is_some() || self.sandbox {
+            return Ok((None, self.profile.clone()));
+        }
+        let default = Some(super::sandbox::own(config)?.default);
+        Ok((default.clone(), default))
     }
 
     /// What the server sees.
@@ -208,11 +202,8 @@ impl Arguments {
     }
 }
 
-/// The table of a server's sandbox; none if nothing asks for one.
-fn sandbox(wanted: bool, lists: [(&str, &Vec<String>); 3]) -> Result<Option<String>, Failure> {
-    if !wanted && lists.iter().all(|(_, list)| list.is_empty()) {
-        return Ok(None);
-    }
+/// What a table of a sandbox lists.
+fn lists(lists: [(&str, &Vec<String>); 3]) -> Result<String, Failure> {
     let mut table = String::new();
     for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         // What TOML and JSON write alike. A variable would be looked up by whoever reads it.
@@ -220,7 +211,7 @@ fn sandbox(wanted: bool, lists: [(&str, &Vec<String>); 3]) -> Result<Option<Stri
         let list = serde_json::to_string(&list).map_err(Failure::ours)?;
         table.push_str(&format!("{key} = {list}\n"));
     }
-    Ok(Some(table))
+    Ok(table)
 }
 
 /// The variables that look like credentials and are not among those that the server sees, on one line.

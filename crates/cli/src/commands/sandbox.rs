@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Config, OwnProfiles, PROFILES, built_in, nearest};
+use bartizan_config::{AUTO, Config, OwnProfiles, PROFILES, built_in, nearest};
 use bartizan_gateway::run::{Inside, Wrap, attend};
 use bartizan_sandbox::Environment;
 use clap::{Args, Subcommand};
@@ -122,7 +122,7 @@ fn unknown(name: &str, own: &[String]) -> Failure {
 pub(super) fn table_with(profile: &str, config: Option<&Path>, more: &str) -> Result<String, Failure> {
     let named = serde_json::to_string(profile).map_err(Failure::ours)?;
     let table = format!("profile = {named}\n{more}");
-    if built_in(profile).is_some() {
+    if profile == AUTO || built_in(profile).is_some() {
         return Ok(table);
     }
     let own = own(config)?.tables;
@@ -159,6 +159,7 @@ impl Whose {
             bridge: false,
             sandbox: Some(table_with(profile, self.config.as_deref(), "")?),
             unconfined: false,
+            by_default: None,
             config: None,
             client: std::process::id(),
         };

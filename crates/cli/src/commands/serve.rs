@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_config::{Config, Diagnostic, Severity};
 use bartizan_gateway::check_tools;
-use bartizan_gateway::serve::{self, ServeError};
+use bartizan_gateway::serve::{self, ServeError, Unconfined};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,6 +27,13 @@ Examples:
   A client then uses http://127.0.0.1:8484/mcp, or /mcp/NAME for one server.
   SIGHUP reads the file again.";
 
+/// What no server is called.
+const ALL: &str = "*";
+
+fn allowed(names: Vec<String>) -> Unconfined {
+    if names.iter().any(|name| name == ALL) { Unconfined::All } else { Unconfined::Named(names) }
+}
+
 /// Serves the configured servers over Streamable HTTP
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -34,8 +41,8 @@ pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "bartizan.toml")]
     config: PathBuf,
-    /// Lets this server run unconfined, if its `sandbox` has `level = "none"`; repeatable
-    #[arg(long, value_name = "NAME")]
+    /// Lets this server run unconfined, if its `sandbox` has `level = "none"`; repeatable; without a name all of these
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = ALL)]
     allow_unconfined: Vec<String>,
 }
 
@@ -51,7 +58,7 @@ impl Arguments {
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             // What has the file read again once it is served would otherwise be the end until then.
             let _hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
-            let started = serve::start_with(&config, Some(self.config), self.allow_unconfined).await;
+            let started = serve::start_with(&config, Some(self.config), allowed(self.allow_unconfined)).await;
             let running = started.map_err(|error| unstarted(&error))?;
             notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));
             let public = running.public_url();

@@ -10,15 +10,22 @@ use crate::diagnostic::{Diagnostics, Source};
 use crate::expand::{WORKSPACE_REFERENCE, expand};
 use crate::paths;
 use crate::problems::Problems;
+use crate::sandbox::AUTO;
 use crate::tree;
 
 /// The profiles of a file.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnProfiles {
     /// By name, each as a table `[profile.NAME]` that means the same in any other file.
     pub tables: BTreeMap<String, String>,
-    /// The one of local servers without a table of their own, or `auto`.
-    pub default: Option<String>,
+    /// The one of local servers without a table of their own; or `auto`, which is what it is if nothing is said, or `none`.
+    pub default: String,
+}
+
+impl Default for OwnProfiles {
+    fn default() -> Self {
+        OwnProfiles { tables: BTreeMap::new(), default: AUTO.to_owned() }
+    }
 }
 
 impl Config {
@@ -35,7 +42,7 @@ impl Config {
         expand(&mut root, &environment, &mut problems);
         problems.into_result(&source)?;
         let default = tree::get(&root, &["sandbox", "default"]).and_then(|chosen| chosen.get_ref().as_str());
-        let default = default.map(str::to_owned);
+        let default = default.unwrap_or(AUTO).to_owned();
         let Some(Value::Object(profiles)) = tree::get(&root, &["profile"]).map(tree::to_json) else {
             return Ok(OwnProfiles { default, ..OwnProfiles::default() });
         };
@@ -101,7 +108,7 @@ mod tests {
         )
         .unwrap();
         let profiles = Config::profiles(&file).unwrap();
-        assert_eq!(profiles.default, None);
+        assert_eq!(profiles.default, "auto");
         let text = profiles.tables.get("mine").unwrap();
         let here = root.path().display();
         for part in
@@ -125,9 +132,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("bartizan.toml");
         for (text, tables) in [("", 0), ("[profile.mine]\n", 1)] {
-            std::fs::write(&file, format!("[sandbox]\ndefault = \"auto\"\n{text}")).unwrap();
+            std::fs::write(&file, format!("[sandbox]\ndefault = \"none\"\n{text}")).unwrap();
             let profiles = Config::profiles(&file).unwrap();
-            assert_eq!((profiles.default.as_deref(), profiles.tables.len()), (Some("auto"), tables));
+            assert_eq!((&*profiles.default, profiles.tables.len()), ("none", tables));
         }
     }
 }

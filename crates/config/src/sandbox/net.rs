@@ -22,6 +22,9 @@ pub(crate) struct NetTable {
     /// What it can reach: `api.example.com:443`, `*.example.com:443` for all hosts below, `203.0.113.7:443` or `10.0.0.0/8:5432`; or a table
     /// with some requests only. Everything else is refused, and all of it is recorded.
     pub(crate) allow: Vec<Entry>,
+    /// Whether hosts that it asks for and `allow` does not name are refused by the proxy, and so recorded and said, also where
+    /// `allow` names none. Otherwise there is no network then that it could ask in.
+    pub(crate) report: bool,
     /// Ranges of private addresses that the names in `allow` may lead to, such as `10.0.0.0/8`; otherwise only public ones.
     pub(crate) private: Vec<String>,
     /// How much it may do there, since it was started.

@@ -112,6 +112,7 @@ pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     put(if wrap.sandbox.is_some() { b"sandbox" } else { b"" });
     put(wrap.sandbox.as_deref().unwrap_or_default().as_bytes());
     put(if wrap.unconfined { b"unconfined" } else { b"" });
+    put(wrap.by_default.as_deref().unwrap_or_default().as_bytes());
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.client.to_string().as_bytes());
     put(wrap.directory.as_os_str().as_bytes());
@@ -144,6 +145,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         let confined = !take()?.is_empty();
         let table = String::from_utf8(take()?.to_vec()).ok()?;
         let unconfined = !take()?.is_empty();
+        let by_default = String::from_utf8(take()?.to_vec()).ok()?;
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
         let client = std::str::from_utf8(take()?).ok()?.parse().ok()?;
@@ -163,6 +165,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
             bridge,
             sandbox: confined.then_some(table),
             unconfined,
+            by_default: (!by_default.is_empty()).then_some(by_default),
             config,
             client,
         })
@@ -187,6 +190,7 @@ mod tests {
             bridge: true,
             sandbox: Some("fs.rw = [\"/srv\"]\n".into()),
             unconfined: true,
+            by_default: Some("auto".into()),
             config: Some("/etc/b.toml".into()),
             client: 4711,
         };

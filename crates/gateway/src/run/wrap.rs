@@ -23,8 +23,10 @@ pub struct Wrap {
     pub bridge: bool,
     /// How it is confined, if it is: the table `sandbox` of a server, as a configuration has it.
     pub sandbox: Option<String>,
-    /// Whether it is meant to be unconfined, also where the configuration confines servers without a table.
+    /// Whether it is meant to be unconfined, as it is without a table.
     pub unconfined: bool,
+    /// What the configuration has for servers without a table, if that is what the table came from.
+    pub by_default: Option<String>,
     /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
     /// The process that wants it wrapped: what it wraps is one conversation.
@@ -136,6 +138,7 @@ mod tests {
             bridge: false,
             sandbox: None,
             unconfined: false,
+            by_default: None,
             config: None,
             client: 1,
         };

@@ -1,7 +1,8 @@
 //! One wrapped server in this process: start it, carry messages, end it, say how it ended.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
@@ -58,7 +59,7 @@ where
     I: AsyncRead + Unpin + Send + 'static,
     O: AsyncWrite + Unpin + Send + 'static,
 {
-    let program = confined(gateway, wrap, launch(wrap)?)?;
+    let program = confined(gateway, wrap, launch(wrap)?, &complain)?;
     let limits = gateway.policy.load().limits;
     let (stop, stopped) = watch::channel(false);
     let (principal, session) = (local_user(), random::name());
@@ -165,20 +166,28 @@ async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
     }
 }
 
-/// Why a program is not wrapped that would be unconfined by what its file says.
-const UNCONFINED: &str = "the configuration that is in force confines servers without a table of their own, and its file does not \
-                          say so now; put the file in order, or start it with `--level none --allow-unconfined`";
+/// Why a program is not wrapped that would be confined by what its file says.
+fn other_default(in_force: &str) -> String {
+    format!(
+        "servers without a table are confined by `{in_force}` in the configuration that is in force, and its file does not say so \
+         now; put the file in order"
+    )
+}
+
+/// Why a program is not wrapped of which nothing says how.
+const UNCONFINED: &str = "a server runs unconfined only with both `--level none` and `--allow-unconfined`";
 
 /// The program, confined if that is wished, with its way out.
-fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Program, RunError> {
+fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Complain) -> Result<Program, RunError> {
     let name = wrap.server_name();
+    let policy = gateway.policy.load();
+    if wrap.by_default.as_ref().is_some_and(|default| *default != policy.default_profile) {
+        return Err(RunError::Sandbox(other_default(&policy.default_profile)));
+    }
     let sandbox = match wrap.confined().map_err(RunError::Sandbox)? {
         Some(sandbox) => sandbox,
-        // Its file says something else by now, or can no longer be read.
-        None if gateway.policy.load().confines && !wrap.unconfined => {
-            return Err(RunError::Sandbox(UNCONFINED.to_owned()));
-        }
-        None => return Ok(launch.into()),
+        None if wrap.unconfined => return Ok(launch.into()),
+        None => return Err(RunError::Sandbox(UNCONFINED.to_owned())),
     };
     // Where the client happens to be is where the server starts only if it sees that.
     launch.cwd = None;
@@ -192,11 +201,32 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch) -> Result<Progra
     if let Some(path) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
         return Err(SetupError::Exposed { server: name, path }.into());
     }
-    let way_out = way_out::of(&name, Some(&sandbox), &gateway.recorder);
+    let way_out = way_out::of_told(&name, &sandbox, &gateway.recorder, refusals(&name, complain));
     let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
     setup::install::attach(&name, Some(&sandbox), &mut launch, &gateway.recorder)
         .map_err(|why| SetupError::Install { server: name, why })?;
     Ok(Program::new(launch, way_out).exposing(sandbox.exposed.into_keys()))
+}
+
+/// Hosts that a client is told of, as one server can ask for any number.
+const REFUSED: usize = 100;
+
+/// Says which hosts are refused, each once, and what would allow it.
+fn refusals(server: &str, complain: &Complain) -> way_out::Seen {
+    let (server, complain, said) = (server.to_owned(), complain.clone(), Mutex::new(BTreeSet::new()));
+    Arc::new(move |asked| {
+        let Some(reason) = asked.refused else { return };
+        let host = format!("{}:{}", asked.host, asked.port).escape_debug().to_string();
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() >= REFUSED || !said.insert((host.clone(), reason.clone())) {
+            return;
+        }
+        let remedy = match reason.as_str() {
+            "egress.not_allowed" => format!("; --allow {host} lets it"),
+            _ => String::new(),
+        };
+        (complain.0)(&format!("bartizan: {server} was kept from {host} ({reason}){remedy}"));
+    })
 }
 
 pub(super) fn launch(wrap: &Wrap) -> Result<Launch, RunError> {

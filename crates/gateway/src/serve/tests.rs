@@ -135,7 +135,7 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
         level: bartizan_audit::Level::Written,
         approval: Default::default(),
         layers: Default::default(),
-        confines: false,
+        default_profile: String::new(),
         durable_if_sensitive: false,
     };
     running.gateway.policy.store(Arc::new(policy));

@@ -116,7 +116,8 @@ struct Files {
 fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[PathBuf]) -> Files {
     let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
     let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
-    let named = named(&launch.args, sandbox.arguments, &start);
+    let mut named = named(&launch.args, sandbox.arguments, &start);
+    named.leave(&here(&sandbox.read_only));
     if launch.cwd.is_none() && named.relative {
         launch.cwd = Some(workspace.to_owned());
     }
@@ -183,7 +184,8 @@ pub(crate) fn writable_of(config: &Config, workspace: &Path) -> Vec<PathBuf> {
         let Some(sandbox) = &command.sandbox else { return Vec::new() };
         let start = command.cwd.clone().unwrap_or_else(|| workspace.to_owned());
         let explicit = sandbox.writable.iter().map(|path| in_workspace(path, workspace));
-        let named = named(&super::arguments(command, workspace), sandbox.arguments, &start);
+        let mut named = named(&super::arguments(command, workspace), sandbox.arguments, &start);
+        named.leave(&sandbox.read_only.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>());
         explicit.chain(named.writable).map(|path| real(&path)).collect()
     };
     let commands = config.servers.values().filter_map(|server| match &server.upstream {
@@ -265,6 +267,14 @@ struct Named {
     writable: Vec<PathBuf>,
     /// Whether some of it is named from where the program starts.
     relative: bool,
+}
+
+impl Named {
+    /// What is named to be read as well is not written to.
+    fn leave(&mut self, read_only: &[PathBuf]) {
+        let read_only: Vec<_> = read_only.iter().map(|path| real(path)).collect();
+        self.writable.retain(|path| !read_only.contains(&real(path)));
+    }
 }
 
 /// By these a database is known, beside which its journal is written.
@@ -443,6 +453,7 @@ mod tests {
             hidden: vec!["${workspace}/.env".into()],
             scratch: 1 << 20,
             host_network: false,
+            report: false,
             hosts: Vec::new(),
             private: Vec::new(),
             net_limits: bartizan_config::NetLimits::default(),

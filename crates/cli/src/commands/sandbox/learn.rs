@@ -122,6 +122,7 @@ impl Arguments {
             bridge: false,
             sandbox: Some(table),
             unconfined: false,
+            by_default: None,
             config: None,
             client: std::process::id(),
         };

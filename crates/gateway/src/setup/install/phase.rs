@@ -76,6 +76,7 @@ fn sandbox(job: &Job, place: &Path) -> Sandbox {
         files: std::collections::BTreeMap::new(),
         scratch: 512 << 20,
         host_network: false,
+        report: false,
         level: SandboxLevel::Process,
         runtime: None,
         hosts: job.install.hosts.clone(),

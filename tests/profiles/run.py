@@ -505,7 +505,7 @@ def case_one_can_look_around():
         home, config = place / "home", place / "outside" / "bartizan.toml"
         home.mkdir()
         config.write_text(f'[server.notes]\ncommand = ["true", "{place}/work"]\nenv = {{ GIVEN = "given" }}\n'
-                          f'[server.notes.sandbox]\nprofile = "filesystem"\n[server.free]\ncommand = ["true"]\n')
+                          f'[server.notes.sandbox]\nprofile = "filesystem"\n[server.free]\ncommand = ["true"]\nsandbox.level = "none"\n')
         look = lambda *words: bartizan("sandbox", "shell", *words, home=home)  # noqa: E731
         done = look("notes", "--config", config, "--", "sh", "-c", f"echo $GIVEN; ls {place}; cat {place}/outside/secret; touch {place}/work/made; exit 7")
         equal((done.returncode, done.stdout), (7, "given\nwork\n"), done.stderr)

@@ -21,7 +21,10 @@ const PROGRAM: &str = r#"echo $$ >> pids; test -e mended || exit 1
 async fn in_doubt(home: &Path) -> (Arc<Gateway>, Arc<Server>, OwnedSemaphorePermit) {
     let file = home.join("bartizan.toml");
     let command = serde_json::to_string(&["sh", "-c", PROGRAM]).unwrap();
-    let text = format!("[audit]\ndirectory = 'audit'\n[server.one]\ncwd = '.'\ncommand = {command}\n");
+    let text = format!(
+        "[audit]\ndirectory = 'audit'\n[server.one]\ncwd = 'work'\ncommand = {command}\nsandbox.fs.rw = ['work']\n"
+    );
+    std::fs::create_dir(home.join("work")).unwrap();
     std::fs::write(&file, text).unwrap();
     bartizan_sandbox::set_init_program(env!("CARGO_BIN_EXE_bartizan"));
     let config = Config::load(&file).unwrap().0;
@@ -38,7 +41,7 @@ async fn in_doubt(home: &Path) -> (Arc<Gateway>, Arc<Server>, OwnedSemaphorePerm
         drop(crashed);
         freed(&server).await;
     }
-    std::fs::write(home.join("mended"), "").unwrap();
+    std::fs::write(home.join("work/mended"), "").unwrap();
     (gateway, server, others)
 }
 
@@ -49,7 +52,7 @@ async fn freed(server: &Server) {
 }
 
 fn started(home: &Path) -> usize {
-    std::fs::read_to_string(home.join("pids")).unwrap_or_default().lines().count()
+    std::fs::read_to_string(home.join("work/pids")).unwrap_or_default().lines().count()
 }
 
 #[tokio::test]
@@ -67,7 +70,7 @@ async fn the_process_that_tries_a_program_takes_a_place_of_its_server() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(server.processes.available_permits(), 0, "it is tried in the one place that there is");
-    std::fs::write(home.path().join("go"), "").unwrap();
+    std::fs::write(home.path().join("work/go"), "").unwrap();
     let upstream = connecting.await.unwrap().unwrap();
     // Its own process is in the place in which the program was tried.
     while started(home.path()) < before + 2 {
@@ -86,7 +89,7 @@ async fn the_process_that_tries_a_program_takes_a_place_of_its_server() {
 async fn without_a_place_no_program_is_tried() {
     let home = tempfile::tempdir().unwrap();
     let (gateway, server, _others) = in_doubt(home.path()).await;
-    std::fs::write(home.path().join("go"), "").unwrap();
+    std::fs::write(home.path().join("work/go"), "").unwrap();
     let before = started(home.path());
     let last = Arc::clone(&server.processes).acquire_owned().await.unwrap();
     let full = server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, Limits::default()).await;

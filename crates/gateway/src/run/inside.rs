@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use bartizan_config::{Config, Sandbox, Upstream};
+use bartizan_config::{Config, Sandbox, SandboxLevel, Upstream};
 use bartizan_sandbox::{Child, ExitStatus, Launch, Network};
 
 use super::{Paths, RunError, Wrap};
@@ -37,10 +37,9 @@ impl Inside {
         let Upstream::Command(command) = &server.upstream else {
             return Err(RunError::Sandbox(format!("`{name}` is no local program")));
         };
-        let Some(sandbox) = command.sandbox.as_deref().cloned() else {
-            return Err(RunError::Sandbox(format!(
-                "`{name}` runs as you, unconfined; write a table [server.{name}.sandbox]"
-            )));
+        let confined = command.sandbox.as_deref().filter(|sandbox| sandbox.level != SandboxLevel::None);
+        let Some(sandbox) = confined.cloned() else {
+            return Err(RunError::Sandbox(format!("`{name}` is of the level `none`: it runs as you, unconfined")));
         };
         let launch = setup::launch(command, workspace, &setup::confine::writable_of(config, workspace));
         Self::new(config, paths, name.to_owned(), sandbox, launch)

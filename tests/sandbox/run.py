@@ -416,6 +416,11 @@ def case_unconfined_is_said_twice_or_nothing_starts():
         done = subprocess.run(serve, capture_output=True, text=True, timeout=60, env=environment)
         check(done.returncode != 0 and "--allow-unconfined free" in done.stderr, done.stderr)
         equal(unconfined(), ["free"], "recorded, although nothing started")
+        held = config.read_text()
+        config.write_text(held.replace("'none'", "'auto'"))
+        done = subprocess.run([*serve, "--allow-unconfined"], capture_output=True, text=True, timeout=60, env=environment)
+        check(done.returncode != 0 and "there is no server" in done.stderr, done.stderr)
+        config.write_text(held)
         process = subprocess.Popen([*serve, "--allow-unconfined"], stderr=subprocess.PIPE, text=True, env=environment)
         try:
             wait_for(lambda: unconfined() == ["free", "free"], "it does not start")
@@ -423,11 +428,71 @@ def case_unconfined_is_said_twice_or_nothing_starts():
             process.terminate()
             process.communicate(timeout=60)
         run = [BINARY, "run", "--standalone", "--config", str(config), "--name", "x"]
-        for options, said in (([], "leaves servers unconfined"), (["--allow-unconfined"], None), (["--profile", "strict", "--allow-unconfined"], "cannot be used")):
+        for options, said in (([], "leaves servers unconfined"), (["--allow-unconfined"], None), (["--profile", "strict", "--allow-unconfined"], "cannot be used"),
+                              (["--level", "process", "--allow-unconfined"], "no level but `none`"), (["--level", "process"], "")):
             done = subprocess.run([*run, *options, "--", "sh", "-c", f"cat {place}/outside/secret >&2"], capture_output=True, text=True,
                                   timeout=60, stdin=subprocess.DEVNULL, env=environment)
             equal(SECRET in done.stderr, said is None, f"{options}: {done.stderr}")
-            check(said is None or done.returncode == 2 and said in done.stderr, f"{options}: {done.stderr}")
+            check(not said or done.returncode == 2 and said in done.stderr, f"{options}: {done.stderr}")
+
+
+def told(home, command, *options, cwd=None):
+    """What stands on standard error of a wrapped program that says what it has to say there."""
+    environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "NO_COLOR": "1"}
+    return subprocess.run([BINARY, "run", "--standalone", "--name", "x", *options, "--", *map(str, command)], cwd=cwd, env=environment,
+                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL).stderr
+
+
+def case_a_script_does_not_choose_what_is_seen_with_it():
+    with machine() as place:
+        script = place / "work" / "server"
+        for line, starts in (("/bin/sh", True), ("/usr/bin/env sh", True), (f"/usr/bin/env -S -u {place}/outside sh", True), (f"/usr/bin/env -S -u {place}/outside/secret sh", True)):
+            script.write_text(f"#!{line}\necho started >&2; cat {place}/outside/secret >&2\n")
+            script.chmod(0o755)
+            for options in ([], ["--sandbox"], ["--profile", "strict"]):
+                said = told(place / "home", [script], *options)
+                check(SECRET not in said and ("started" in said or "limit" in said) == starts, f"{line} {options}: {said}")
+            check(SECRET in told(place / "home", [script], *FREE), "the control")
+
+
+def case_programs_are_named_from_where_the_client_is():
+    with machine() as place:
+        project, home = place / "outside" / "project", place / "home"
+        (project / "dist").mkdir(parents=True)
+        (project / "helper").write_text("the helper\n")
+        for name in ("server", "dist/server"):
+            (project / name).write_text(f"#!/bin/sh\necho started >&2; cat {project}/helper >&2; cat {place}/outside/secret >&2\n")
+            (project / name).chmod(0o755)
+        for has_one in (False, True):
+            if has_one:
+                (project / "package.json").write_text("{}")
+            for command in (["./server"], ["dist/server"], ["sh", "server"], ["sh", "./server"], ["sh", "dist/server"], ["sh", project / "dist/server"]):
+                said = told(home, command, cwd=project)
+                check("started" in said and SECRET not in said, f"{command}: {said}")
+                # With a file that says that it is a program's, its directory is seen.
+                equal("the helper" in said, has_one, f"{command}: {said}")
+
+
+def case_what_is_lost_is_said_before():
+    with machine() as place:
+        notes, home = place / "outside" / "notes.db", place / "home"
+        line = lambda path: f"does not see {path}; what it writes there is lost"  # noqa: E731
+        for command, options, said_so in ((["sh", "-c", "true", notes], [], True), (["sh", "-c", "true", f"--at={notes}"], [], True),
+                                          (["sh", "-c", "true", notes], ["--rw", str(place / "outside")], False), (["sh", "-c", "true", notes], FREE, False),
+                                          (["sh", "-c", "true", "/usr/share/x"], [], False), (["sh", "-c", "true", place / "work"], [], False)):
+            said = told(home, command, *options)
+            equal(line(notes) in said, said_so, f"{command} {options}: {said}")
+            check(said_so or "is lost" not in said, f"{command} {options}: {said}")
+        os.environ["NOTES_FILE"] = str(notes)
+        try:
+            for options, said_so in ((["--pass-env", "NOTES_FILE"], True), ([], False), (["--pass-env", "NOTES_FILE", "--rw", str(place / "outside")], False)):
+                equal("does not see what `NOTES_FILE` names" in told(home, ["true"], *options), said_so, f"{options}")
+        finally:
+            del os.environ["NOTES_FILE"]
+        config = place / "outside" / "bartizan.toml"
+        config.write_text(f'[server.x]\ncommand = ["sh", "-c", "true", "{notes}"]\nenv = {{ NOTES_FILE = "{notes}" }}\n')
+        done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)
+        check(line(notes) in done.stderr and "what `NOTES_FILE` names" in done.stderr and done.returncode == 0, done.stderr)
 
 
 def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():
@@ -436,7 +501,7 @@ def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():
         (home / "config" / "bartizan").mkdir(parents=True)
         (home / "config" / "bartizan" / "bartizan.toml").write_text(quiet())
         environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "NO_COLOR": "1"}
-        asks = "import urllib.request\nfor host in 'aba':\n  try: urllib.request.urlopen(f'http://{host}.example:443/', timeout=20)\n  except OSError: pass"
+        asks = "import urllib.request\nfor host in ('a.example', 'b.example', 'a.example', '10.0.0.1', 'a.internal'):\n  try: urllib.request.urlopen(f'http://{host}:443/', timeout=20)\n  except OSError: pass"
         line = lambda host: f"bartizan: x was kept from {host}:443 (egress.not_allowed); --allow {host}:443 lets it"  # noqa: E731
         for more in ([], ["--standalone"]):
             for options, told in (([], True), (["--allow", "c.example:443"], True), (["--sandbox"], False)):
@@ -444,8 +509,11 @@ def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():
                 process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environment)
                 said = process.communicate(timeout=60)[1]
                 equal([said.count(line(host)) for host in ("a.example", "b.example")], [int(told)] * 2, f"{more} {options}: {said}")
+                # What is nobody's public name is told, and not proposed.
+                equal([said.count(f"was kept from {host}:443") for host in ("10.0.0.1", "a.internal")], [int(told)] * 2, f"{more} {options}: {said}")
+                check("--allow 10" not in said and "--allow a.internal" not in said, said)
             refused = [json.loads(one) for path in home.rglob("audit.jsonl") for one in path.read_text().splitlines() if '"egress.refused"' in one]
-            check({entry["host"] for entry in refused} == {"a.example", "b.example"}, f"{refused}")
+            check({entry["host"] for entry in refused} == {"a.example", "b.example", "10.0.0.1", "a.internal"}, f"{refused}")
 
 
 def case_what_a_client_starts_is_confined_where_the_command_says_so():

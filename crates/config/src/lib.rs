@@ -56,6 +56,7 @@ pub use expand::read_secret;
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};
 pub use install::{Install, Installer, Packages};
 pub use kept::Places;
+pub use machine::{NAME_IT, is_unseen};
 pub use model::Model;
 pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
@@ -63,7 +64,8 @@ pub use paths::{bartizan_home, plain as plain_path, user_config_place};
 pub use profiles::{PROFILES, Profile, built_in};
 pub use redteam::Redteam;
 pub use sandbox::{
-    AUTO, Allowed, Arguments, BoundSecret, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox, UNCONFINED,
+    AUTO, Allowed, Arguments, BoundSecret, DATABASES, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox,
+    UNCONFINED,
 };
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};

@@ -1,6 +1,7 @@
 //! What a server needs and this machine does not have. Only warnings: the file may be for another machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Environment;
 use crate::problems::Problems;
-use crate::sandbox::{Arguments, Sandbox};
+use crate::sandbox::{Arguments, DATABASES, Level, Sandbox};
 use crate::servers::{Command, Server, Upstream};
 use crate::suggest;
 use crate::tree::{self, Node};
@@ -37,6 +38,7 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     if let Some(sandbox) = &command.sandbox {
         check_sandbox(name, sandbox, root, problems);
         check_arguments(name, command, root, problems);
+        check_variables(name, command, root, problems);
     }
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
@@ -69,21 +71,70 @@ fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, problems: &mut 
     }
 }
 
-/// Directories among the arguments that the program would see if they were there.
-fn check_arguments(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
-    if command.sandbox.as_ref().is_none_or(|sandbox| sandbox.arguments == Arguments::Unseen) {
-        return;
+/// What programs see of a machine whatever their sandbox names.
+const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/dev", "/proc", "/etc/ssl", "/etc/pki"];
+
+/// Whether a program sees this path, by what its sandbox names.
+fn is_named(sandbox: &Sandbox, path: &Path) -> bool {
+    let named = sandbox.read_only.iter().chain(&sandbox.writable).map(PathBuf::as_path);
+    let own = sandbox.files.keys().map(PathBuf::as_path);
+    SYSTEM.iter().map(Path::new).chain(named).chain(own).any(|seen| path.starts_with(seen))
+}
+
+/// Whether this is a path of the machine that a program does not see, so that what it writes there is lost when it ends.
+#[must_use]
+pub fn is_unseen(sandbox: &Sandbox, value: &str) -> bool {
+    let path = Path::new(value);
+    let is_there = |path: &Path| matches!(path.try_exists(), Ok(true));
+    let is_meant = || is_there(path) || path.parent().is_some_and(|above| above.parent().is_some() && is_there(above));
+    sandbox.level != Level::None
+        && path.is_absolute()
+        && path.parent().is_some()
+        && !is_named(sandbox, path)
+        && is_meant()
+}
+
+/// What to do about it.
+pub const NAME_IT: &str =
+    "name it, or the directory that it is to be in, in `fs.ro` or `fs.rw` (with `run`: --ro, --rw)";
+
+/// Values of variables that are paths, which the program does not see.
+fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
+    let Some(sandbox) = &command.sandbox else { return };
+    for (variable, value) in &command.env {
+        if is_unseen(sandbox, value.expose()) {
+            let text =
+                format!("the program does not see what `{variable}` names; what it writes there is lost when it ends");
+            problems.warn(tree::place(root, &["server", name, "env", variable]), text).help(NAME_IT);
+        }
     }
+}
+
+/// Files and directories among the arguments that the program does not see.
+fn check_arguments(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
+    let Some(sandbox) = command.sandbox.as_ref().filter(|sandbox| sandbox.arguments != Arguments::Unseen) else {
+        return;
+    };
+    let is_database = |path: &Path| {
+        let kind = path.extension().and_then(OsStr::to_str);
+        sandbox.arguments == Arguments::Databases && kind.is_some_and(|kind| DATABASES.contains(&kind))
+    };
+    let script = command.arguments.iter().position(|argument| !argument.starts_with('-'));
     for (index, argument) in command.arguments.iter().enumerate() {
+        let is_script = script == Some(index) && Path::new(argument).is_file();
         let value =
             argument.split_once('=').filter(|_| argument.starts_with('-')).map_or(&**argument, |(_, value)| value);
         let path = Path::new(value);
+        let place = || tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
         // A file is made by the program, a directory is not.
         if path.is_absolute() && path.extension().is_none() && matches!(path.try_exists(), Ok(false)) {
-            let place = tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
             problems
-                .warn(place, format!("there is no {}, so the program does not see it", path.display()))
+                .warn(place(), format!("there is no {}, so the program does not see it", path.display()))
                 .help("make it before the program starts, if it is a directory that it is to work with");
+        } else if !is_script && !path.is_dir() && !is_database(path) && is_unseen(sandbox, value) {
+            let text = format!("the program does not see {value}; what it writes there is lost when it ends");
+            problems.warn(place(), text).help(NAME_IT);
         }
     }
 }

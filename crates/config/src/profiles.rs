@@ -150,7 +150,8 @@ impl<'i> Known<'_, 'i> {
         let found = self.profiles.get(name).cloned();
         if found.is_none() {
             let own = self.profiles.keys().map(String::as_str);
-            let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).chain(own).collect();
+            let known: Vec<_> =
+                PROFILES.iter().map(|profile| profile.name).chain([defaults::AUTO]).chain(own).collect();
             let help = match name {
                 defaults::AUTO => "`auto` is for servers, as which profile it is depends on the command".to_owned(),
                 defaults::UNCONFINED => "`none` is a level: `level = \"none\"`".to_owned(),

@@ -30,6 +30,9 @@ pub use secrets::BoundSecret;
 use secrets::SecretTable;
 pub(crate) use secrets::beside;
 
+/// How databases' names end, beside which their journals are written.
+pub const DATABASES: &[&str] = &["db", "db3", "sqlite", "sqlite3"];
+
 /// The program runs confined, in namespaces of its own: it sees the files that are named here and those of the system
 /// that programs need, and nothing else of the machine. Linux only.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -47,9 +47,18 @@ impl Program {
     /// Starts it.
     pub(crate) async fn start(&self) -> Result<Started, SpawnError> {
         let mut launch = self.launch.clone();
-        let opened = self.way_out.as_ref().map(|way_out| way_out.open(&mut launch)).transpose();
-        let failed = |source| SpawnError::Sandbox { step: "open its way out".to_owned(), source: Some(source) };
-        let way = opened.map_err(failed)?;
+        let way = match self.way_out.as_ref().map(|way_out| (way_out, way_out.open(&mut launch))) {
+            None => None,
+            Some((_, Ok(way))) => Some(way),
+            // Nothing would leave by it: what is lost is that it is said what was asked for.
+            Some((way_out, Err(error))) if way_out.only_reports() => {
+                tracing::warn!(%error, "a confined server has no network to ask for hosts in");
+                None
+            }
+            Some((_, Err(source))) => {
+                return Err(SpawnError::Sandbox { step: "open its way out".to_owned(), source: Some(source) });
+            }
+        };
         let child = launch.spawn().await?;
         let secrets = self.way_out.iter().flat_map(|way_out| way_out.private());
         let private = launch.env.private().into_iter();

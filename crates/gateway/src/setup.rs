@@ -90,7 +90,7 @@ pub enum SetupError {
     },
     /// A confined server could change what confines it.
     #[error(
-        "[server.{server}.sandbox]: `fs.rw` reaches Bartizan's own {}, with which the program could take off its sandbox; keep that \
+        "[server.{server}.sandbox]: `fs.rw`, or a directory among its arguments, reaches Bartizan's own {}, with which the program could take off its sandbox; keep that \
          elsewhere (`--config FILE`), or name directories that it is not in",
         .path.display()
     )]
@@ -110,6 +110,11 @@ pub enum SetupError {
     /// A server was named as unconfined that is none.
     #[error("`--allow-unconfined {0}`: there is no server of that name with `level = \"none\"` in its `sandbox`")]
     NotUnconfined(String),
+    /// All servers that are meant to run unconfined may, and there are none.
+    #[error(
+        "`--allow-unconfined`: there is no server with `level = \"none\"` in its `sandbox`, and no `default` of that name"
+    )]
+    NobodyUnconfined,
     /// A confined server cannot be given its way out.
     #[error("[server.{server}.sandbox.net]: {why}")]
     Egress {
@@ -319,7 +324,9 @@ impl Unconfined {
 pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unconfined) -> Result<(), SetupError> {
     gateway.unconfined.set(allowed.clone()).ok();
     let free = unconfined(config, gateway)?;
-    let Unconfined::Named(names) = allowed else { return Ok(()) };
+    let Unconfined::Named(names) = allowed else {
+        return if free.is_empty() { Err(SetupError::NobodyUnconfined) } else { Ok(()) };
+    };
     match names.into_iter().find(|name| !free.contains(&name.as_str())) {
         Some(name) => Err(SetupError::NotUnconfined(name)),
         None => Ok(()),

@@ -235,6 +235,11 @@ impl WayOut {
         Ok(Way { of: Arc::clone(self), number, task, _place: place })
     }
 
+    /// Whether nothing leaves by it.
+    pub(crate) fn only_reports(&self) -> bool {
+        self.state().policy.is_empty()
+    }
+
     /// Values that no line of the program may show, with names for them.
     pub(crate) fn private(&self) -> Vec<(String, String)> {
         self.state().secrets.iter().map(|held| (held.name.clone(), held.value.expose().to_owned())).collect()

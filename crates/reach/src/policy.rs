@@ -232,6 +232,12 @@ fn is_plain_path(path: &str) -> bool {
 }
 
 impl Policy {
+    /// Whether it allows nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Allows what the rules do, within the limits.
     #[must_use]
     pub fn new(rules: impl IntoIterator<Item = Rule>, limits: Limits) -> Policy {

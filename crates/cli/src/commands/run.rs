@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use bartizan_config::UNCONFINED;
+use bartizan_config::{AUTO, UNCONFINED};
 use bartizan_gateway::run::{self, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
@@ -115,6 +115,9 @@ impl Arguments {
         } else {
             say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
         }
+        for warning in wrap.warnings().unwrap_or_default() {
+            say(&format!("bartizan: {name}: {}", printable(&warning)));
+        }
         // For these it has a placeholder.
         let bound = |name: &OsString| {
             confined.iter().flat_map(|sandbox| &sandbox.secrets).any(|secret| name == secret.name.as_str())
@@ -148,6 +151,9 @@ impl Arguments {
     /// The table of the server's sandbox that begins with a profile, or with nothing; none if it is meant to have none.
     fn table(&self, config: Option<&Path>, profile: Option<&str>) -> Result<Option<String>, Failure> {
         match (profile == Some(UNCONFINED), self.allow_unconfined) {
+            (_, true) if self.level.as_deref().is_some_and(|level| level != UNCONFINED) => {
+                return Err(Failure::usage("`--allow-unconfined` is for no level but `none`"));
+            }
             (true, true) => return Ok(None),
             (false, false) => {}
             (true, false) if self.level.is_none() && self.profile.is_none() => {
@@ -180,8 +186,11 @@ impl Arguments {
         if self.profile.is_some() || self.sandbox {
             return Ok((None, self.profile.clone()));
         }
-        let default = Some(super::sandbox::own(config)?.default);
-        Ok((default.clone(), default))
+        let default = super::sandbox::own(config)?.default;
+        if default == UNCONFINED && self.level.is_some() {
+            return Ok((None, Some(AUTO.to_owned())));
+        }
+        Ok((Some(default.clone()), Some(default)))
     }
 
     /// What the server sees.

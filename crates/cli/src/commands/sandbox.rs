@@ -104,6 +104,9 @@ fn list() -> Result<Outcome, Failure> {
 }
 
 fn show(name: &str) -> Result<Outcome, Failure> {
+    if name == AUTO {
+        return Err(Failure::usage("`auto` stands for `npx`, `uvx` or `filesystem`, as fits the command of a server"));
+    }
     let profile = built_in(name).ok_or_else(|| unknown(name, &[]))?;
     output::print(profile.text.trim_end())?;
     Ok(Outcome::Clean)

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Environment, Sandbox, SandboxLevel, Upstream};
+use bartizan_config::{Config, Diagnostic, Environment, NAME_IT, Sandbox, SandboxLevel, Upstream, is_unseen};
 use bartizan_sandbox::Level;
 
 /// What to wrap.
@@ -39,6 +39,30 @@ impl Wrap {
     /// # Errors
     /// What is wrong with it.
     pub fn confined(&self) -> Result<Option<Sandbox>, String> {
+        Ok(self.read()?.map(|(sandbox, _)| sandbox))
+    }
+
+    /// What the program would lack by that, on a line each with what to do.
+    ///
+    /// # Errors
+    /// As those of [`Wrap::confined`].
+    pub fn warnings(&self) -> Result<Vec<String>, String> {
+        let Some((sandbox, mut warnings)) = self.read()? else { return Ok(Vec::new()) };
+        // What it was given by name; the rest is of the session, and means other programs.
+        let usual: Vec<_> =
+            bartizan_sandbox::Environment::inherited().iter().map(|(name, _)| name.to_owned()).collect();
+        let given = self.env.iter().filter(|(name, _)| !usual.contains(name));
+        for (name, value) in given.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
+            if is_unseen(&sandbox, value) {
+                warnings.push(format!(
+                    "it does not see what `{name}` names; what it writes there is lost when it ends; {NAME_IT}"
+                ));
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn read(&self) -> Result<Option<(Sandbox, Vec<String>)>, String> {
         let Some(table) = &self.sandbox else { return Ok(None) };
         // As in a file, where a variable would be looked up. What TOML and JSON write alike.
         let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
@@ -49,14 +73,15 @@ impl Wrap {
             let said: Vec<_> = wrong.0.iter().map(|one| one.message.clone()).collect();
             said.join("; ")
         });
-        let server = read?.0.servers.remove("wrapped").map(|server| server.upstream);
+        let (mut config, warnings) = read?;
+        let server = config.servers.remove("wrapped").map(|server| server.upstream);
         let Some(Upstream::Command(command)) = server else { return Err("there is no sandbox".to_owned()) };
         match command.sandbox.map(|sandbox| *sandbox) {
             Some(sandbox) if sandbox.level == SandboxLevel::None => {
                 Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
                     .to_owned())
             }
-            sandbox => Ok(sandbox),
+            sandbox => Ok(sandbox.map(|sandbox| (sandbox, warnings.iter().map(line).collect()))),
         }
     }
 
@@ -93,6 +118,12 @@ impl Wrap {
         let base: String = base.chars().map(plain).take(16).collect();
         format!("{}-{digest}", base.trim_matches('-'))
     }
+}
+
+/// A warning on one line.
+fn line(warning: &Diagnostic) -> String {
+    let help = warning.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{}{help}", warning.message)
 }
 
 /// Programs that run another, which the words after them name.

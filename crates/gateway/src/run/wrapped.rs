@@ -211,6 +211,9 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
 /// Hosts that a client is told of, as one server can ask for any number.
 const REFUSED: usize = 100;
 
+/// How names end that lead to no public host.
+const LOCAL: &[&str] = &[".localhost", ".local", ".internal", ".lan", ".home.arpa", "."];
+
 /// Says which hosts are refused, each once, and what would allow it.
 fn refusals(server: &str, complain: &Complain) -> way_out::Seen {
     let (server, complain, said) = (server.to_owned(), complain.clone(), Mutex::new(BTreeSet::new()));
@@ -218,11 +221,21 @@ fn refusals(server: &str, complain: &Complain) -> way_out::Seen {
         let Some(reason) = asked.refused else { return };
         let host = format!("{}:{}", asked.host, asked.port).escape_debug().to_string();
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() >= REFUSED || !said.insert((host.clone(), reason.clone())) {
+        if said.len() > REFUSED || !said.insert((host.clone(), reason.clone())) {
             return;
         }
+        if said.len() > REFUSED {
+            (complain.0)(&format!(
+                "bartizan: {server} was kept from more hosts; `bartizan audit tail --denied` has them"
+            ));
+            return;
+        }
+        // What is no public name is nobody's to propose.
+        let is_public = asked.host.parse::<std::net::IpAddr>().is_err()
+            && asked.host.contains('.')
+            && !LOCAL.iter().any(|end| asked.host.ends_with(end));
         let remedy = match reason.as_str() {
-            "egress.not_allowed" => format!("; --allow {host} lets it"),
+            "egress.not_allowed" if is_public => format!("; --allow {host} lets it"),
             _ => String::new(),
         };
         (complain.0)(&format!("bartizan: {server} was kept from {host} ({reason}){remedy}"));

@@ -7,10 +7,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bartizan_config::{
-    Allowed, Arguments, Command, Config, Installer, Required, Sandbox, SandboxLevel, Upstream, plain_path,
+    Allowed, Arguments, Command, Config, DATABASES, Installer, Required, Sandbox, SandboxLevel, Upstream, plain_path,
 };
 use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
@@ -118,7 +119,7 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
     let mut named = named(&launch.args, sandbox.arguments, &start);
     named.leave(&here(&sandbox.read_only));
-    if launch.cwd.is_none() && named.relative {
+    if launch.cwd.is_none() && (named.relative || is_named_from_here(launch, &start)) {
         launch.cwd = Some(workspace.to_owned());
     }
     let explicit = here(&sandbox.writable);
@@ -134,7 +135,8 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     };
     let (mut writable, refused): (Vec<_>, Vec<_>) = explicit.into_iter().partition(is_followed);
     for path in named.writable.into_iter().filter(is_followed).map(|path| real(&path)) {
-        if !writable.iter().any(|writable| real(writable) == path) {
+        if !writable.iter().any(|writable| path.starts_with(real(writable))) {
+            writable.retain(|writable| !real(writable).starts_with(&path));
             writable.push(path);
         }
     }
@@ -277,9 +279,6 @@ impl Named {
     }
 }
 
-/// By these a database is known, beside which its journal is written.
-const DATABASES: &[&str] = &["db", "db3", "sqlite", "sqlite3"];
-
 /// The directories that the command's arguments name, in as far as they are to be seen.
 fn named(words: &[OsString], arguments: Arguments, start: &Path) -> Named {
     let mut named = Named::default();
@@ -365,7 +364,7 @@ fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     for _ in 0..4 {
         let Some(file) = next.take() else { break };
         let real = std::fs::canonicalize(&file).ok();
-        paths.extend(real.as_deref().and_then(packages));
+        paths.extend(real.as_deref().and_then(|file| packages(file).or_else(|| project(file, home.as_deref()))));
         next = real.as_deref().and_then(|file| interpreter(file, path, start));
         for file in [Some(file), real].into_iter().flatten() {
             paths.extend(installation(&file, home.as_deref()));
@@ -378,17 +377,40 @@ fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
 /// What an interpreter is to run, which is named by whoever wrote the command.
 fn script(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    let script =
-        launch.args.iter().map(PathBuf::from).find(|word| !word.as_os_str().as_encoded_bytes().starts_with(b"-"));
-    let named = script.map(|script| (script.is_absolute(), start.join(script)));
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let named = first_word(launch).map(|script| (script.is_absolute(), start.join(script)));
     let named = named.and_then(|(absolute, named)| (absolute || stays(&named, start)).then_some(named));
     let found = named.as_deref().and_then(|named| std::fs::canonicalize(named).ok()).filter(|file| file.is_file());
     if let Some((named, found)) = named.zip(found) {
-        paths.extend(packages(&found));
+        paths.extend(packages(&found).or_else(|| project(&found, home.as_deref())));
         // Also as it is named: a link in the way may be the program's own.
         paths.extend([found, named]);
     }
     paths
+}
+
+/// The first of the arguments that is no option: the script, if the program is an interpreter.
+fn first_word(launch: &Launch) -> Option<PathBuf> {
+    launch.args.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-")).map(PathBuf::from)
+}
+
+/// Whether the program, or the script that it runs, is named from where it starts.
+fn is_named_from_here(launch: &Launch, start: &Path) -> bool {
+    let program = Some(PathBuf::from(&launch.program)).filter(|program| program.components().nth(1).is_some());
+    let relative = [program, first_word(launch)].into_iter().flatten().filter(|path| path.is_relative());
+    relative.map(|path| start.join(path)).any(|full| full.is_file() && stays(&full, start))
+}
+
+/// What a directory is known by that holds one program's files and no others.
+const PROJECTS: &[&str] = &["package.json", "pyproject.toml"];
+/// How far above a program's file that directory is looked for.
+const ABOVE: usize = 4;
+
+/// The directory of the program that a file is part of, if it can be told from a directory in which other things lie.
+fn project(file: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let above = file.ancestors().skip(1).take(ABOVE);
+    let own = above.take_while(|at| at.parent().is_some() && !home.is_some_and(|home| home.starts_with(at)));
+    own.into_iter().find(|at| PROJECTS.iter().any(|name| at.join(name).is_file())).map(Path::to_owned)
 }
 
 /// All packages that one of node's lies among: it is nothing without them, and nothing else is there.
@@ -396,18 +418,30 @@ fn packages(file: &Path) -> Option<PathBuf> {
     file.ancestors().filter(|at| at.file_name() == Some(OsStr::new("node_modules"))).last().map(Path::to_owned)
 }
 
-/// What the first line of a script says that it is run by: `#!/path` or `#!/usr/bin/env name`.
+/// What the first line of a script says that it is run by: `#!/path`, `#!/usr/bin/env name` or `#!/usr/bin/env -S name`.
+///
+/// Whoever wrote the script wrote that line: what `env` does with other options is not guessed, and what is no program is not
+/// what runs it.
 fn interpreter(script: &Path, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
     let mut head = Vec::new();
     std::fs::File::open(script).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
     let program = words.next()?;
-    if Path::new(program).file_name() == Some(OsStr::new("env")) {
-        let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
-        return find(OsStr::new(name), path, start);
-    }
-    Some(program.into())
+    let found = if Path::new(program).file_name() == Some(OsStr::new("env")) {
+        let name = words.next()?;
+        let name = if name == "-S" { words.next()? } else { name };
+        let is_name = !name.starts_with('-') && !name.contains(['=', '"', '\'', '\\', '$']);
+        is_name.then(|| find(OsStr::new(name), path, start)).flatten()
+    } else {
+        Some(program.into())
+    };
+    found.filter(|found: &PathBuf| found.is_absolute() && is_executable(found))
+}
+
+fn is_executable(file: &Path) -> bool {
+    let found = std::fs::metadata(file);
+    found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// The directory above the `bin` that a program lies in, if it is that of an interpreter and not one of the user's.
@@ -593,6 +627,58 @@ mod tests {
         }
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(!exposes(elsewhere.path()), "the twin");
+    }
+
+    #[test]
+    fn a_script_shows_what_runs_it_and_nothing_else_that_it_names() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name).display().to_string();
+        for (name, mode) in [("bin/python", 0o755), ("home/id", 0o600)] {
+            std::fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), "").unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let (bin, home, id) = (at("bin"), at("home"), at("home/id"));
+        for (line, shown) in [
+            (format!("{bin}/python"), true),
+            (format!(" {bin}/python -u"), true),
+            ("/usr/bin/env python".to_owned(), true),
+            ("/usr/bin/env -S python -u".to_owned(), true),
+            (format!("/usr/bin/env -S {bin}/python"), true),
+            (format!("/usr/bin/env -S -u {home} python"), false),
+            (format!("/usr/bin/env -u {home} python"), false),
+            (format!("/usr/bin/env -C {home} python"), false),
+            (format!("/usr/bin/env --unset {home} python"), false),
+            ("/usr/bin/env A=b python".to_owned(), false),
+            ("/usr/bin/env".to_owned(), false),
+            (format!("/usr/bin/env {home}"), false),
+            (home, false),
+            (id, false),
+            ("../bin/python".to_owned(), false),
+        ] {
+            std::fs::write(at("script"), format!("#!{line}\n")).unwrap();
+            let found = interpreter(&root.path().join("script"), Some(OsStr::new(&bin)), root.path());
+            assert_eq!(found, shown.then(|| root.path().join("bin/python")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_comes_with_its_project_where_that_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name);
+        for file in ["home/app/dist/server.js", "home/app/package.json", "home/server.js", "home/a/b/c/d/e/server.js"] {
+            std::fs::create_dir_all(place(file).parent().unwrap()).unwrap();
+            std::fs::write(place(file), "").unwrap();
+        }
+        let of = |file: &str| project(&place(file), Some(&place("home")));
+        assert_eq!(of("home/app/dist/server.js"), Some(place("home/app")));
+        assert_eq!(of("home/server.js"), None, "no project");
+        std::fs::write(place("home/package.json"), "").unwrap();
+        std::fs::write(place("pyproject.toml"), "").unwrap();
+        assert_eq!(of("home/server.js"), None, "the home directory is no project, nor is what it lies in");
+        std::fs::write(place("home/a/package.json"), "").unwrap();
+        assert_eq!(of("home/a/b/c/d/e/server.js"), None, "too far above");
+        assert_eq!(of("home/a/b/c/server.js"), Some(place("home/a")));
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl StdioUpstream {
         let killed = self.child.try_wait().filter(by_sandbox).map(|status| status.to_string());
         words.extend(killed.as_deref());
         if self.confined && killed.is_none() {
-            words.push("(it runs confined: it sees and reaches what its `sandbox` names, and fs.ro, fs.rw and net.allow add to that)");
+            words.push("(it runs confined: it sees and reaches what its command and its `sandbox` name; fs.ro, fs.rw and net.allow, or --ro, --rw and --allow of `run`, add to that)");
         }
         UpstreamError::with_words(&words)
     }

@@ -29,7 +29,7 @@ impl Sink for Log {
                 port = event.port,
                 reason,
                 times = event.times,
-                "a confined server was refused a connection"
+                "a confined server was refused a connection; `net.allow` of its sandbox names those that it may reach"
             );
         }
         if !event.kept.is_empty() {

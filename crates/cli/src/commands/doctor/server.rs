@@ -110,7 +110,9 @@ fn local(name: &str, sandbox: Option<&Sandbox>, tried: Tried, host: &Host) -> Se
     let mut report = ServerReport { starts: refused.is_none(), why: refused, level: Some(level), ..remote(name, &at) };
     let Some(confinement) = launch.confinement else {
         report.network.push("all that this machine reaches".to_owned());
-        report.warnings.push("it runs as you, unconfined".to_owned());
+        report
+            .warnings
+            .push(format!("it runs as you, unconfined; `serve` has to be told so: --allow-unconfined {name}"));
         return report;
     };
     let groups = kept(&confinement.limits);

@@ -39,7 +39,8 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
         .map_err(|error| setup(error.into()))?;
     // Made before anything secret is known, because it has to be open to others of its user for a moment.
     let user = first::User::new(walls);
-    let first = sys::clone_into(NAMESPACES).map_err(|error| Failed::new("make a user namespace", &error))?;
+    let first = sys::clone_into(NAMESPACES)
+        .map_err(|error| Failed::new("make a user namespace (`bartizan doctor` says what to do)", &error))?;
     let Some(first) = first else {
         drop((ours, signals));
         first::run(control, &theirs, user)

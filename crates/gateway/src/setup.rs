@@ -110,11 +110,6 @@ pub enum SetupError {
     /// A server was named as unconfined that is none.
     #[error("`--allow-unconfined {0}`: there is no server of that name with `level = \"none\"` in its `sandbox`")]
     NotUnconfined(String),
-    /// All servers that are meant to run unconfined may, and there are none.
-    #[error(
-        "`--allow-unconfined`: there is no server with `level = \"none\"` in its `sandbox`, and no `default` of that name"
-    )]
-    NobodyUnconfined,
     /// A confined server cannot be given its way out.
     #[error("[server.{server}.sandbox.net]: {why}")]
     Egress {
@@ -325,7 +320,12 @@ pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unco
     gateway.unconfined.set(allowed.clone()).ok();
     let free = unconfined(config, gateway)?;
     let Unconfined::Named(names) = allowed else {
-        return if free.is_empty() { Err(SetupError::NobodyUnconfined) } else { Ok(()) };
+        if free.is_empty() {
+            tracing::info!(
+                "`--allow-unconfined`: no server is of the level `none` now; whichever the file makes one later is let"
+            );
+        }
+        return Ok(());
     };
     match names.into_iter().find(|name| !free.contains(&name.as_str())) {
         Some(name) => Err(SetupError::NotUnconfined(name)),

@@ -219,7 +219,9 @@ impl Confinement {
             return Err("the home directory of a sandbox is made for it, and cannot lie in a writable directory");
         }
         if self.writable.iter().any(|path| self.writable.iter().any(|other| path != other && path.starts_with(other))) {
-            return Err("a writable directory of the sandbox lies in another");
+            return Err(
+                "a writable directory of the sandbox lies in another; name only the outer one, or the inner one",
+            );
         }
         if let Some(runtime) = &self.runtime
             && self.writable.iter().any(|path| runtime.program.starts_with(path))

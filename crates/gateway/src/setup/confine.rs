@@ -135,8 +135,7 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     };
     let (mut writable, refused): (Vec<_>, Vec<_>) = explicit.into_iter().partition(is_followed);
     for path in named.writable.into_iter().filter(is_followed).map(|path| real(&path)) {
-        if !writable.iter().any(|writable| path.starts_with(real(writable))) {
-            writable.retain(|writable| !real(writable).starts_with(&path));
+        if !writable.iter().any(|writable| real(writable) == path) {
             writable.push(path);
         }
     }

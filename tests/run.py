@@ -4,7 +4,7 @@
 A step is a command. Its output streams through unchanged, a failing step never stops the next one, and the exit
 status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
 
-Suites that wait most of the time (`BESIDE`) run beside the others, and after them those that may have company
+What is installed for the tests comes while what needs none of it compiles (`UNAIDED`). Suites that wait most of the time (`BESIDE`) run beside the others, and after them those that may have company
 (`COMPANY`), last ones first; they show what they said once they have ended.
 
 What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
@@ -34,6 +34,8 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 NEXTEST = re.compile(r"^\s*Summary \[.*?\]\s+(?:\d+/)?(\d+) tests? run:(.*)$", re.M)
 LIBTEST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", re.M)
+# What needs nothing of what `setup` installs.
+UNAIDED = {"format", "clippy", "build"}
 # Minutes of waiting for limits of the gateway to pass and for one process after the other, and little else.
 BESIDE = {"approval", "bridge_down", "edge_tls", "hostile_server", "lifecycle", "oauth", "signin"}
 # What measures nothing that another suite on the same machine changes, so that either side may take it when it is free.
@@ -283,7 +285,8 @@ class Beside:
         if self.chosen:
             self.thread.join()
         at_once("".join(self.said))
-        return self.done
+        done, self.done, self.said, self.chosen = self.done, [], [], []
+        return done
 
 
 def main() -> int:
@@ -302,17 +305,22 @@ def main() -> int:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     table, total = [], Counts()
     chosen = [step for step in chosen if not options.names or step.name in options.names]
+    setup = Beside([step for step in chosen if step.name == "setup"], Queue([]), options.long, options.limit)
+    setup.start()
+    chosen = [step for step in chosen if step.name != "setup"]
     # What is alone has nothing to run beside.
     apart = [step for step in chosen if step.name in BESIDE and len(chosen) > 1]
     others = Queue([step for step in chosen if step not in apart])
     beside = Beside(apart, others, options.long, options.limit)
     while step := others.first():
+        if step.name not in UNAIDED:
+            table += setup.end()
         if step.read is from_suite:
             beside.start()
         started = time.monotonic()
         counts = run(step, options.long, options.limit, at_once)
         table.append((step.name, counts, time.monotonic() - started))
-    table += beside.end()
+    table += setup.end() + beside.end()
     for _, counts, _ in table:
         total += counts
     say("\n=== by step")

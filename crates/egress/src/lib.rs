@@ -33,5 +33,5 @@ pub use connect::{Resolve, Resolving, System};
 pub use event::{Event, Sink, Unrecorded, What};
 pub use proxy::{Egress, Listening, Parts, Settings, SetupError, Timeouts};
 pub use secret::{PREFIX as PLACEHOLDER_PREFIX, Secret, SecretError};
-pub use tls::{native as native_tls, native_pem, trusting as tls_trusting};
+pub use tls::{native as native_tls, native_pem, nobody as trusting_nobody, trusting as tls_trusting};
 pub use token::Token;

@@ -49,6 +49,14 @@ pub fn native_pem() -> String {
     text
 }
 
+/// One that trusts no authority, for who reaches nothing.
+///
+/// # Errors
+/// As those of [`trusting`].
+pub fn nobody() -> io::Result<Arc<ClientConfig>> {
+    trusting(RootCertStore::empty())
+}
+
 /// A configuration that trusts these authorities.
 ///
 /// # Errors

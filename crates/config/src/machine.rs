@@ -83,8 +83,7 @@ fn is_named(sandbox: &Sandbox, path: &Path) -> bool {
 }
 
 /// Whether this is a path of the machine that a program does not see, so that what it writes there is lost when it ends.
-#[must_use]
-pub fn is_unseen(sandbox: &Sandbox, value: &str) -> bool {
+fn is_unseen(sandbox: &Sandbox, value: &str) -> bool {
     let path = Path::new(value);
     let is_there = |path: &Path| matches!(path.try_exists(), Ok(true));
     let is_meant = || is_there(path) || path.parent().is_some_and(|above| above.parent().is_some() && is_there(above));
@@ -99,11 +98,36 @@ pub fn is_unseen(sandbox: &Sandbox, value: &str) -> bool {
 pub const NAME_IT: &str =
     "name it, or the directory that it is to be in, in `fs.ro` or `fs.rw` (with `run`: --ro, --rw)";
 
+/// Variables that name places which a sandbox has of its own, or shows.
+const SHOWN: &[&str] = &[
+    "CURL_CA_BUNDLE",
+    "HOME",
+    "NODE_EXTRA_CA_CERTS",
+    "PATH",
+    "PWD",
+    "REQUESTS_CA_BUNDLE",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+];
+
+/// Whether a variable of this name and value names such a path.
+#[must_use]
+pub fn names_unseen(sandbox: &Sandbox, variable: &str, value: &str) -> bool {
+    !SHOWN.contains(&variable) && is_unseen(sandbox, value)
+}
+
 /// Values of variables that are paths, which the program does not see.
 fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
     let Some(sandbox) = &command.sandbox else { return };
     for (variable, value) in &command.env {
-        if is_unseen(sandbox, value.expose()) {
+        if names_unseen(sandbox, variable, value.expose()) {
             let text =
                 format!("the program does not see what `{variable}` names; what it writes there is lost when it ends");
             problems.warn(tree::place(root, &["server", name, "env", variable]), text).help(NAME_IT);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Diagnostic, Environment, NAME_IT, Sandbox, SandboxLevel, Upstream, is_unseen};
+use bartizan_config::{Config, Diagnostic, Environment, NAME_IT, Sandbox, SandboxLevel, Upstream, names_unseen};
 use bartizan_sandbox::Level;
 
 /// What to wrap.
@@ -48,12 +48,8 @@ impl Wrap {
     /// As those of [`Wrap::confined`].
     pub fn warnings(&self) -> Result<Vec<String>, String> {
         let Some((sandbox, mut warnings)) = self.read()? else { return Ok(Vec::new()) };
-        // What it was given by name; the rest is of the session, and means other programs.
-        let usual: Vec<_> =
-            bartizan_sandbox::Environment::inherited().iter().map(|(name, _)| name.to_owned()).collect();
-        let given = self.env.iter().filter(|(name, _)| !usual.contains(name));
-        for (name, value) in given.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
-            if is_unseen(&sandbox, value) {
+        for (name, value) in self.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
+            if names_unseen(&sandbox, name, value) {
                 warnings.push(format!(
                     "it does not see what `{name}` names; what it writes there is lost when it ends; {NAME_IT}"
                 ));

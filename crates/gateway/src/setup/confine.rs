@@ -689,7 +689,9 @@ mod tests {
         {
             std::fs::create_dir_all(place(directory)).unwrap();
         }
-        std::fs::write(place("home/node/lib/node_modules/npm/npx.js"), "").unwrap();
+        let npx = place("home/node/lib/node_modules/npm/npx.js");
+        std::fs::write(&npx, "").unwrap();
+        std::fs::set_permissions(&npx, std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink("../lib/node_modules/npm/npx.js", place("home/node/bin/npx")).unwrap();
         std::fs::write(place("home/.local/bin/tool"), format!("#!{} -x\n", place("home/node/bin/npx").display()))
             .unwrap();

@@ -110,17 +110,12 @@ const SHOWN: &[&str] = &[
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TMPDIR",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-    "XDG_STATE_HOME",
 ];
 
 /// Whether a variable of this name and value names such a path.
 #[must_use]
 pub fn names_unseen(sandbox: &Sandbox, variable: &str, value: &str) -> bool {
-    !SHOWN.contains(&variable) && is_unseen(sandbox, value)
+    !SHOWN.contains(&variable) && !variable.starts_with("XDG_") && is_unseen(sandbox, value)
 }
 
 /// Values of variables that are paths, which the program does not see.

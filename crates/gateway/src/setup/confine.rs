@@ -363,12 +363,15 @@ fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     for _ in 0..4 {
         let Some(file) = next.take() else { break };
         let real = std::fs::canonicalize(&file).ok();
-        paths.extend(real.as_deref().and_then(|file| packages(file).or_else(|| project(file, home.as_deref()))));
+        paths.extend(real.as_deref().and_then(packages));
         next = real.as_deref().and_then(|file| interpreter(file, path, start));
-        for file in [Some(file), real].into_iter().flatten() {
-            paths.extend(installation(&file, home.as_deref()));
-            paths.push(file);
+        let before = paths.len();
+        let files = [Some(file), real.clone()].into_iter().flatten();
+        paths.extend(files.clone().filter_map(|file| installation(&file, home.as_deref())));
+        if paths.len() == before {
+            paths.extend(real.as_deref().and_then(|file| project(file, home.as_deref())));
         }
+        paths.extend(files);
     }
     paths
 }
@@ -381,7 +384,8 @@ fn script(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     let named = named.and_then(|(absolute, named)| (absolute || stays(&named, start)).then_some(named));
     let found = named.as_deref().and_then(|named| std::fs::canonicalize(named).ok()).filter(|file| file.is_file());
     if let Some((named, found)) = named.zip(found) {
-        paths.extend(packages(&found).or_else(|| project(&found, home.as_deref())));
+        let project = || is_interpreter(&launch.program).then(|| project(&found, home.as_deref())).flatten();
+        paths.extend(packages(&found).or_else(project));
         // Also as it is named: a link in the way may be the program's own.
         paths.extend([found, named]);
     }
@@ -405,11 +409,21 @@ const PROJECTS: &[&str] = &["package.json", "pyproject.toml"];
 /// How far above a program's file that directory is looked for.
 const ABOVE: usize = 4;
 
+/// Programs whose first argument is what they run; what others work with is no program.
+const INTERPRETERS: &[&str] =
+    &["bash", "bun", "dash", "deno", "node", "nodejs", "perl", "php", "python", "ruby", "sh", "tsx", "zsh"];
+
+fn is_interpreter(program: &OsStr) -> bool {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    INTERPRETERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
+}
+
 /// The directory of the program that a file is part of, if it can be told from a directory in which other things lie.
 fn project(file: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let home = home?;
     let above = file.ancestors().skip(1).take(ABOVE);
-    let own = above.take_while(|at| at.parent().is_some() && !home.is_some_and(|home| home.starts_with(at)));
-    own.into_iter().find(|at| PROJECTS.iter().any(|name| at.join(name).is_file())).map(Path::to_owned)
+    let mut own = above.take_while(|at| at.parent().is_some() && !home.starts_with(at));
+    own.find(|at| PROJECTS.iter().any(|name| at.join(name).is_file())).map(Path::to_owned)
 }
 
 /// All packages that one of node's lies among: it is nothing without them, and nothing else is there.
@@ -678,6 +692,21 @@ mod tests {
         std::fs::write(place("home/a/package.json"), "").unwrap();
         assert_eq!(of("home/a/b/c/d/e/server.js"), None, "too far above");
         assert_eq!(of("home/a/b/c/server.js"), Some(place("home/a")));
+        for (program, runs) in
+            [("node", true), ("/usr/bin/python3.12", true), ("sh", true), ("cat", false), ("pythonic", false)]
+        {
+            assert_eq!(is_interpreter(OsStr::new(program)), runs, "{program}");
+        }
+        // An installation is known by more, and what it lies in is another's.
+        std::fs::create_dir_all(place("home/app/.venv/bin")).unwrap();
+        for file in ["home/app/.venv/bin/tool", "home/app/.venv/pyvenv.cfg"] {
+            std::fs::write(place(file), "").unwrap();
+        }
+        let mut launch = Launch::new(place("home/app/.venv/bin/tool"));
+        launch.env = Environment::empty();
+        launch.env.set("HOME", place("home"));
+        let seen = program(&launch, root.path());
+        assert!(seen.contains(&place("home/app/.venv")) && !seen.contains(&place("home/app")), "{seen:?}");
     }
 
     #[test]

@@ -41,14 +41,15 @@ def fixture():
 
 @contextlib.contextmanager
 def bartizan(servers):
-    """Bartizan in front of servers, each `{"url": …}` or `{"command": […]}` by its name; gives the URL of one by its name,
-    and where the log is."""
+    """Bartizan in front of servers, each `{"url": …}` or `{"command": […]}` by its name, local ones confined unless they say that they
+    are not; gives the URL of one by its name, and where the log is."""
     with tempfile.TemporaryDirectory(prefix="bartizan-conformance-") as home:
         lines = {name: "".join(f"{key} = {json.dumps(value)}\n" for key, value in at.items()) for name, at in servers.items()}
         tables = (f"[server.{name}]\n{settings}" for name, settings in lines.items())
         config = pathlib.Path(home, "bartizan.toml")
         config.write_text(CONFIG + "".join(tables))
-        command = [BARTIZAN, "serve", "--config", str(config)]
+        free = ["--allow-unconfined"] if any("sandbox.level" in at for at in servers.values()) else []
+        command = [BARTIZAN, "serve", *free, "--config", str(config)]
         with program(command, r"serves MCP at http://127\.0\.0\.1:(\d+)/mcp", {"BARTIZAN_HOME": home}) as port:
             place = lambda name: f"http://localhost:{port}/mcp/{name}"
             place.log = pathlib.Path(home, "audit", "audit.jsonl")

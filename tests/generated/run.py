@@ -164,7 +164,7 @@ class Generated(unittest.TestCase):
             home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bartizan-generated-"))
             server = StdioServer()
             stack.callback(server.end)
-            command = [processes.BARTIZAN, "run", *options, "--name", "server", "--", *server.place["command"]]
+            command = [processes.BARTIZAN, "run", "--level", "none", "--allow-unconfined", *options, "--name", "server", "--", *server.place["command"]]
             stack.callback(stop, home)
             client = StdioClient(command, {**os.environ, "BARTIZAN_HOME": home, "XDG_CONFIG_HOME": home})
             return client, server, pathlib.Path(home)

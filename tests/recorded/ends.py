@@ -134,11 +134,13 @@ def encoded(value):
 
 
 class StdioServer:
-    """The server's end of a local program: what child.py hands on. Clients that tell different names have one each."""
+    """The server's end of a local program: what child.py hands on, which therefore has no sandbox. Clients that tell different names
+    have one each."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.place = {"command": [sys.executable, str(HERE / "child.py"), str(self.listener.getsockname()[1])]}
+        command = [sys.executable, str(HERE / "child.py"), str(self.listener.getsockname()[1])]
+        self.place = {"command": command, "sandbox.level": "none"}
         self.came = queue.Queue()
         self.children, self.speaking = [], None
         threading.Thread(target=self.accept, daemon=True).start()

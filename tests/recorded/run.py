@@ -192,7 +192,7 @@ class Recorded(unittest.TestCase):
         def way(revision, lines):
             with tempfile.TemporaryDirectory(prefix="bartizan-recorded-") as home:
                 server = StdioServer()
-                command = [processes.BARTIZAN, "run", "--standalone", "--name", "server", "--", *server.place["command"]]
+                command = [processes.BARTIZAN, "run", "--level", "none", "--allow-unconfined", "--standalone", "--name", "server", "--", *server.place["command"]]
                 client = StdioClient(command, {**os.environ, "BARTIZAN_HOME": home, "XDG_CONFIG_HOME": home})
                 return self.held(revision, lines, client, server)
         self.each(way)

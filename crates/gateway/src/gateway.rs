@@ -24,7 +24,7 @@ use crate::owners::Owners;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::Server;
-use crate::setup::Unconfined;
+use crate::unconfined::Unconfined;
 use crate::vault::Vault;
 
 /// One running gateway.

@@ -84,6 +84,7 @@ mod subscribed;
 mod tag;
 mod trials;
 mod turns;
+mod unconfined;
 mod unread;
 mod upstream;
 mod vault;

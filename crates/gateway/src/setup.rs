@@ -34,6 +34,7 @@ use crate::program::Program;
 use crate::random;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
+use crate::unconfined::Unconfined;
 use crate::upstream::{Endpoint, SharedChild, connections};
 use crate::way_out;
 
@@ -296,24 +297,6 @@ pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
 /// What is said of these.
 pub(crate) const CPU_IN_VAIN: &str =
     "`limits.cpu` has no effect: there is no control group here that can be divided; `bartizan doctor` says what to do";
-
-/// The servers that may run unconfined where the configuration says so as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unconfined {
-    /// These.
-    Named(Vec<String>),
-    /// Whichever they are.
-    All,
-}
-
-impl Unconfined {
-    fn has(&self, server: &str) -> bool {
-        match self {
-            Self::Named(names) => names.iter().any(|name| name == server),
-            Self::All => true,
-        }
-    }
-}
 
 /// Lets servers run unconfined. A name that means nothing is refused, as the one that was meant would be.
 pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unconfined) -> Result<(), SetupError> {

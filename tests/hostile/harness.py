@@ -189,7 +189,8 @@ class Wrapped:
     """A client that has a server wrapped in place by `bartizan run`, and the pipe between them."""
 
     def __init__(self, server: list[str], *options: str, home=None):
-        self.folder = None if home else tempfile.TemporaryDirectory(prefix="bartizan-wrapped-")
+        # The user's Bartizan may still write its last lines there.
+        self.folder = None if home else tempfile.TemporaryDirectory(prefix="bartizan-wrapped-", ignore_cleanup_errors=True)
         self.home = pathlib.Path(home or self.folder.name)
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = tempfile.TemporaryFile()

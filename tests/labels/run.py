@@ -399,7 +399,8 @@ def wrapped(home, name, *options, version=LEGACY, through=()):
     if not through:
         return Wrapped(home, name, program, *options, version=version)
     starts = home / f"starts-{name}.py"
-    starts.write_text(f"import subprocess, sys\nsys.exit(subprocess.run({[BINARY, 'run', '--name', name, *options, '--', *program]!r}).returncode)\n")
+    command = [BINARY, "run", "--name", name, "--level", "none", "--allow-unconfined", *options, "--", *program]
+    starts.write_text(f"import subprocess, sys\nsys.exit(subprocess.run({command!r}).returncode)\n")
 
     class Through(Wrapped):
         pass

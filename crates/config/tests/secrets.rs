@@ -88,8 +88,9 @@ fn a_configuration_shows_no_secret_of_a_good_file() {
         now: Timestamp(0),
     };
     let (config, _) = Config::parse(text, "test.toml", &environment).unwrap();
-    let shown = format!("{config:?}");
-    assert!(!shown.contains("literal-secret") && !shown.contains("from-variable"), "{shown}");
+    // But for the name of a list that holds none.
+    let shown = format!("{config:?}").replace("secrets: []", "");
+    assert!(!shown.contains("secret") && !shown.contains("from-variable"), "{shown}");
     assert!(shown.contains("b.example"), "{shown}");
 }
 

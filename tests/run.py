@@ -44,6 +44,11 @@ COMPANY = {"capture", "features", "first_call", "generated", "labels", "learn", 
 # What runs now, to be ended if this ends.
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+# Where the words about a failed case begin, and what ends them: those of the next case, step or count.
+FAILED = re.compile(r"^\s*(?:FAIL|FAILED|TIMEOUT|SIG[A-Z]+)\s+\[?.*|^(?:FAIL|ERROR): .*|^error(?:\[\w+\])?: .*")
+NEXT_CASE = re.compile(r"^(?:ok|skip)\s|^\s*PASS\s|^===|^-{5,}$|^\d+ passed, ")
+# Of each failed case its first line and its last ones are said again at the end, of so many cases of a step.
+LAST_LINES, MOST_CASES, WIDEST = 2, 8, 240
 
 
 @dataclasses.dataclass
@@ -51,9 +56,11 @@ class Counts:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    # Of what failed, what is said again at the end.
+    why: list[str] = dataclasses.field(default_factory=list, compare=False)
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped, self.why + other.why)
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -98,6 +105,22 @@ def from_suite(output: str, report: str = "") -> Counts | None:
             return None
     found = PLAIN.findall(output)
     return Counts(*(int(n or 0) for n in found[-1])) if found else None
+
+
+def failures(output: str) -> list[str]:
+    """What is said of failed cases, in few lines each: a report of a run may keep no more than its end."""
+    cases: list[list[str]] = []
+    under = False
+    for line in output.splitlines():
+        if FAILED.match(line):
+            cases.append([])
+            under = True
+        elif NEXT_CASE.match(line):
+            under = False
+        if under and line.strip():
+            cases[-1].append(line.strip()[:WIDEST])
+    said = [line for case in cases[:MOST_CASES] for line in case[:1] + case[1:][-LAST_LINES:]]
+    return said + ([f"and {len(cases) - MOST_CASES} more"] if len(cases) > MOST_CASES else [])
 
 
 def settle(status: int, counts: Counts | None, must_count: bool) -> Counts:
@@ -171,6 +194,8 @@ def run(step: Step, long: bool, limit: float, show: Callable[[str], None]) -> Co
     worth = settle(status, counts, must_count=step.read is not None and step.must_count)
     if worth.failed and status != 0:
         show(f"=== {step.name}: exit status {status}\n")
+    if worth.failed:
+        worth.why = [f"{step.name}: {line}" for line in failures(output) or [f"exit status {status}"]]
     return worth
 
 
@@ -276,7 +301,7 @@ class Beside:
             counts = run(step, self.long, self.limit, self.said.append)
         except Exception as error:  # whatever it is, it is no success
             self.said.append(f"=== {step.name}: {error!r}\n")
-            counts = Counts(failed=1)
+            counts = Counts(failed=1, why=[f"{step.name}: {error!r}"])
         self.done.append((step.name, counts, time.monotonic() - started))
 
     def end(self) -> list[tuple[str, Counts, float]]:
@@ -327,6 +352,9 @@ def main() -> int:
     for name, counts, seconds in table:
         mark = "FAIL" if counts.failed else "ok"
         say(f"{mark:<4}  {name:<14} {counts.passed:>6} {counts.failed:>5} {counts.skipped:>5}  {seconds:7.1f} s")
+    if total.why:
+        say("=== what failed")
+        say("\n".join(total.why))
     say(str(total))
     summary = target_folder() / "test-summary.txt"
     summary.parent.mkdir(parents=True, exist_ok=True)

@@ -387,7 +387,8 @@ def main():
             "command": {"command": [processes.FIXTURE, "--stdio", "--era", "legacy"]},
             "everything": {"command": [node, everything]},
             "everything-url": {"url": f"http://127.0.0.1:{free}/mcp"},
-            "knowledge": {"command": [node, str(packages / "server-memory/dist/index.js")]},
+            # Beside its program, where it would keep its file, it may not write.
+            "knowledge": {"command": [node, str(packages / "server-memory/dist/index.js")], "env.MEMORY_FILE_PATH": "/tmp/memory.jsonl"},
         }
         port = stack.enter_context(gateway(servers))
         counts = {"passed": 0, "failed": 0, "skipped": 0}

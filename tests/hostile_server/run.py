@@ -30,6 +30,8 @@ from payloads import HIDDEN, PAYLOADS  # noqa: E402
 # A server may be silent for so long, and a request may take so long in all.
 SILENCE, LONGEST = 3, 8
 PATIENCE = 20
+# What succeeds only with its last word has more time, on a machine that does other things, with a gateway of its own.
+LONG, UNHURRIED = "flood", 60
 
 # What an attack must end in: the rule that the client is told of and the log holds; None: the call succeeds.
 HTTP = {
@@ -73,8 +75,8 @@ SILENT = ["session-space", "session-bytes", "session-tab", "session-long", "sess
 LISTS = ["hidden-definition", "changed-definition", "many-tools", "long-names", "noisy-notifications", "pushes", "busy"]
 
 
-def configuration(port, honest):
-    lines = [f'[limits]\nrequest_timeout = "{LONGEST}s"\nmax_in_flight = 16\n', harness.honest_config(honest)]
+def configuration(port, honest, longest=LONGEST):
+    lines = [f'[limits]\nrequest_timeout = "{longest}s"\nmax_in_flight = 16\n', harness.honest_config(honest)]
     web = [*HTTP, *SILENT, *LISTS, *PAYLOADS, *(f"{name}-event" for name in PAYLOADS)]
     for name in web:
         lines.append(f'[server.{key(name)}]\nurl = "http://127.0.0.1:{port}/{name}"\ntimeout = "{SILENCE}s"\n')
@@ -100,13 +102,13 @@ def is_fine(answer):
 class Case:
     """One attack from beginning to end. Where all servers are one, `prefix` stands before the names of the tools."""
 
-    def __init__(self, gateway, server, rule, also=None, told=True, prefix=""):
-        self.gateway, self.server, self.prefix = gateway, server and key(server), prefix
+    def __init__(self, gateway, server, rule, also=None, told=True, prefix="", patience=PATIENCE):
+        self.gateway, self.server, self.prefix, self.patience = gateway, server and key(server), prefix, patience
         self.rule, self.also, self.told = rule, also, told
 
     def __call__(self):
         since = len(self.gateway.entries())
-        with Client(self.gateway, self.server, PATIENCE) as client:
+        with Client(self.gateway, self.server, self.patience) as client:
             self.good(client)
             reply, id = client.request("tools/call", {"name": f"{self.prefix}evil", "arguments": {}})
             answer = reply.answer(id)
@@ -283,6 +285,19 @@ def credentials(gateway):
     check(headers.get("mcp-session-id") == "s-split", f"the server's own session was not used: {headers}")
 
 
+def unhurried(port, honest, chosen):
+    """Thousands of messages and then the answer, over both transports."""
+    gateway = Gateway(configuration(port, honest, UNHURRIED))
+    try:
+        suite = Suite(gateway, Twin(gateway, ["honest", "honest-stdio"]), chosen)
+        for transport, prefix in (("http", ""), ("stdio", "stdio-")):
+            suite.run(f"{transport} {LONG}", Case(gateway, prefix + LONG, None, patience=UNHURRIED))
+        suite.end()
+        return suite
+    finally:
+        gateway.close()
+
+
 def not_followed(_):
     check("redirected" not in hostile_http.SEEN, "a redirect was followed")
 
@@ -303,10 +318,12 @@ def main():
         twin.check_moves()
         files, children = gateway.files(), gateway.children()
         suite = Suite(gateway, twin, sys.argv[1:])
-        for name, rule in HTTP.items():
-            suite.run(f"http {name}", Case(gateway, name, rule, ALSO.get(name)))
-        for name, rule in STDIO.items():
-            suite.run(f"stdio {name}", Case(gateway, f"stdio-{name}", rule, ALSO.get(name)))
+        long = unhurried(port, honest, sys.argv[1:])
+        suite.passed, suite.failed = long.passed, long.failed
+        for transport, prefix, table in (("http", "", HTTP), ("stdio", "stdio-", STDIO)):
+            for name, rule in table.items():
+                if name != LONG:
+                    suite.run(f"{transport} {name}", Case(gateway, prefix + name, rule, ALSO.get(name)))
         for name, payload in PAYLOADS.items():
             rule = payload.rule
             over_http = "upstream.too_large" if rule == "conformance.size" else rule

@@ -13,6 +13,7 @@ from payloads import PAYLOADS
 
 # A flood has to fit in while the other servers answer, on a machine that does other things.
 SILENCE, LONGEST = 3, 20
+PATIENCE = 3 * LONGEST
 
 
 def run(before, case_type, port, honest, tables) -> int:
@@ -57,7 +58,7 @@ class Together:
 
     def __call__(self, gateway, server, rule, also, told):
         case = self.case_type(gateway, None, rule, also, told, prefix=f"{server}__")
-        with Client(gateway, None) as client:
+        with Client(gateway, None, PATIENCE) as client:
             reply, id = client.request("tools/list")
             names = {tool["name"] for tool in reply.answer(id)["result"]["tools"]}
             check({"honest__echo", "honest-stdio__echo", "hostile__good"} <= names, f"all list {names}")

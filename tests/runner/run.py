@@ -64,6 +64,21 @@ WORTH = [
 ]
 
 
+# output, what is said of it again
+FAILURES = [
+    ("ok    one\n1 passed, 0 failed\n", []),
+    ("ok    one\nFAIL  two: not 3 but 4\nok    three\n2 passed, 1 failed\n", ["FAIL  two: not 3 but 4"]),
+    ("FAIL  two\nTraceback\n  File x\n\n    check(y)\nFailed: no answer\n\nok    three\nno part of it\n",
+     ["FAIL  two", "check(y)", "Failed: no answer"]),
+    ("        FAIL [   0.1s] bartizan-mcp parse::tests::one\n        PASS [   0.1s] bartizan-mcp parse::tests::two\n",
+     ["FAIL [   0.1s] bartizan-mcp parse::tests::one"]),
+    ("error[E0308]: mismatched types\n  --> src/lib.rs:1:2\n", ["error[E0308]: mismatched types", "--> src/lib.rs:1:2"]),
+    ("FAIL: test_worth (x.Runner)\n-----\nerrors=1\n", ["FAIL: test_worth (x.Runner)"]),
+    ("FAIL  x\n" * 11, ["FAIL  x"] * 8 + ["and 3 more"]),
+    ("FAIL  " + "x" * 999, ["FAIL  " + "x" * 234]),
+]
+
+
 class Runner(unittest.TestCase):
     def test_counts(self):
         for output, expected in NEXTEST:
@@ -78,6 +93,16 @@ class Runner(unittest.TestCase):
     def test_worth(self):
         for status, counts, owed, expected in WORTH:
             self.assertEqual(runner.settle(status, counts, owed), expected, (status, counts, owed))
+
+    def test_what_failed_is_said_again(self):
+        for output, expected in FAILURES:
+            self.assertEqual(runner.failures(output), expected, output)
+        for script, expected in (("echo 'FAIL  a: b'; echo '1 passed, 1 failed'; exit 1", ["one: FAIL  a: b"]),
+                                 ("echo '1 passed, 0 failed'; exit 3", ["one: exit status 3"]),
+                                 ("echo '1 passed, 0 failed'", [])):
+            step = runner.Step("one", ["bash", "-c", script], runner.from_suite)
+            counts = runner.run(step, False, 60, lambda _: None) + Counts(1)
+            self.assertEqual(counts.why, expected, script)
 
     def test_output_and_status_come_back(self):
         status, output = stream("echo one; echo two >&2; exit 3")

@@ -5,7 +5,7 @@ A step is a command. Its output streams through unchanged, a failing step never 
 status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
 
 What is installed for the tests comes while what needs none of it compiles (`UNAIDED`). Suites that wait most of the time (`BESIDE`) run beside the others, and after them those that may have company
-(`COMPANY`), last ones first; they show what they said once they have ended.
+(`COMPANY`), which come last and are taken from either end; they show what they said once they have ended.
 
 What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
 BARTIZAN_COUNTS names (`{"passed": 1, "failed": 0, "skipped": 0}`) or as its last line `1 passed, 0 failed`.
@@ -257,6 +257,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def in_order(chosen: list[Step]) -> list[Step]:
+    """What may have company comes last, so that there is some left for whoever has nothing else to do."""
+    return sorted(chosen, key=lambda step: step.name in COMPANY)
+
+
 class Queue:
     """Steps that are still to be run: each is taken once, from either end."""
 
@@ -335,7 +340,7 @@ def main() -> int:
     chosen = [step for step in chosen if step.name != "setup"]
     # What is alone has nothing to run beside.
     apart = [step for step in chosen if step.name in BESIDE and len(chosen) > 1]
-    others = Queue([step for step in chosen if step not in apart])
+    others = Queue(in_order([step for step in chosen if step not in apart]))
     beside = Beside(apart, others, options.long, options.limit)
     while step := others.first():
         if step.name not in UNAIDED:

@@ -158,6 +158,13 @@ class Runner(unittest.TestCase):
             self.assertEqual([(name, counts) for name, counts, _ in beside.end()], [("apart", Counts(1)), (company[0], Counts(1))])
         self.assertEqual(queue.first().name, "real")
 
+    def test_what_may_have_company_comes_last(self):
+        names = [step.name for step in runner.in_order(runner.steps(False))]
+        company = [name for name in names if name in runner.COMPANY]
+        self.assertEqual(names[-len(company):], company)
+        rest = [step.name for step in runner.steps(False) if step.name not in runner.COMPANY]
+        self.assertEqual((names[:-len(company)], names[0]), (rest, "setup"))
+
     def test_what_may_have_company_is_a_suite(self):
         suites = {step.name for step in runner.steps(False) if step.read is runner.from_suite}
         self.assertEqual((runner.COMPANY | runner.BESIDE) - suites, set())

@@ -245,7 +245,7 @@ def case_what_a_program_leaves_is_not_followed_when_it_starts_again():
         (place / "work" / "inner").mkdir()
         done = subprocess.run([BINARY, "sandbox", "shell", "--profile", "git", "--", "/bin/sh", "-s", str(place / "work"), str(place / "work" / "inner")], input="echo ran",
                               capture_output=True, text=True, timeout=60, env=os.environ | {"BARTIZAN_HOME": str(place / "home")})
-        check("ran" not in done.stdout and "lies in another" in done.stderr, done.stdout + done.stderr)
+        check("ran" not in done.stdout and f'"{place}/work/inner" lies in "{place}/work"' in done.stderr, done.stdout + done.stderr)
 
 
 def case_a_configuration_behind_a_link_is_as_safe():
@@ -380,6 +380,28 @@ def case_a_level_whose_runtime_is_missing_starts_nothing():
 
 
 # What `run` takes for a server without a sandbox.
+def case_a_host_that_cannot_confine_says_so_and_starts_nothing():
+    """Within a user namespace in which nobody may have another, beside one in which they may."""
+    with machine() as place:
+        marker = place / "work" / "ran"
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "NO_COLOR": "1"}
+
+        def on_a_host(namespaces, *words):
+            limit = "true" if namespaces else "echo 0 > /proc/sys/user/max_user_namespaces"
+            return subprocess.run(["unshare", "--user", "--map-root-user", "sh", "-c", f'{limit} && exec "$@"', "sh", BINARY, *map(str, words)], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=120, cwd=place / "work", env=environment)
+        for namespaces in (True, False):
+            done = on_a_host(namespaces, "run", "--standalone", "--", "/bin/sh", "-c", "touch ran", place / "work")
+            equal((done.returncode == 0, marker.exists()), (namespaces, namespaces), done.stderr)
+            check(namespaces or ("make a user namespace" in done.stderr and "`bartizan doctor` says what to do" in done.stderr), done.stderr)
+            marker.unlink(missing_ok=True)
+            done = on_a_host(namespaces, "doctor")
+            equal("let users make namespaces" in done.stdout, not namespaces, done.stdout)
+            # What shows how it works does so without, says it, and leaves the servers confined where it can.
+            done = on_a_host(namespaces, "demo", "--once", "--listen", "127.0.0.1:0")
+            equal((done.returncode, "servers cannot be confined here" in done.stdout + done.stderr), (0, not namespaces), done.stdout + done.stderr)
+
+
 FREE = ["--level", "none", "--allow-unconfined"]
 
 
@@ -404,10 +426,21 @@ def case_unconfined_is_said_twice_or_nothing_starts():
             [started] = [entry for entry in entries() if entry["kind"] == "gateway.started"]
             equal({server["name"]: server["isolation"] for server in started["servers"]}, {"free": "none", "held": "process"}, "how they run")
             # A changed file takes no other sandbox off.
-            config.write_text(config.read_text() + 'level = "none"\n')
+            text_of = config.read_text()
+            config.write_text(text_of + 'level = "none"\n')
             process.send_signal(signal.SIGHUP)
             wait_for(lambda: any(entry["kind"] == "config.refused" and "--allow-unconfined held" in json.dumps(entry) for entry in entries()), "it is not refused")
             equal(unconfined(), ["free"], "what the log says after that")
+            # Where it may, the log has how each runs from then on.
+            for level in ("process", "none"):
+                count = len([entry for entry in entries() if entry["kind"] == "config.reloaded"])
+                config.write_text(text_of.replace('level = "none"', f'level = "{level}"'))
+                process.send_signal(signal.SIGHUP)
+                reloaded = lambda: [entry for entry in entries() if entry["kind"] == "config.reloaded"][count:]  # noqa: E731, B023
+                [entry] = wait_for(reloaded, f"{level} is not taken")
+                equal({server["name"]: server["isolation"] for server in entry["servers"]}, {"free": level, "held": "process"}, "after a reload")
+                equal(entry["isolation"], level, "of the one that is kept apart the least")
+            equal(unconfined(), ["free", "free"], "what the log says of the one that is free again")
         finally:
             process.terminate()
             process.communicate(timeout=60)
@@ -415,7 +448,7 @@ def case_unconfined_is_said_twice_or_nothing_starts():
         config.write_text(config.read_text().split("[server.free.sandbox]")[0] + "[sandbox]\ndefault = 'none'\n")
         done = subprocess.run(serve, capture_output=True, text=True, timeout=60, env=environment)
         check(done.returncode != 0 and "--allow-unconfined free" in done.stderr, done.stderr)
-        equal(unconfined(), ["free"], "recorded, although nothing started")
+        equal(unconfined(), ["free", "free"], "recorded, although nothing started")
         held = config.read_text()
         config.write_text(held.replace("'none'", "'auto'"))
         with subprocess.Popen([*serve, "--allow-unconfined"], stderr=subprocess.PIPE, text=True, env=environment) as process:
@@ -427,7 +460,7 @@ def case_unconfined_is_said_twice_or_nothing_starts():
         config.write_text(held)
         process = subprocess.Popen([*serve, "--allow-unconfined"], stderr=subprocess.PIPE, text=True, env=environment)
         try:
-            wait_for(lambda: unconfined() == ["free", "free"], "it does not start")
+            wait_for(lambda: unconfined() == ["free"] * 3, "it does not start")
         finally:
             process.terminate()
             process.communicate(timeout=60)

@@ -57,6 +57,20 @@ if how == "sockets":
 if how == "writes":
     for path in (f"{place}/new", "/usr/x", os.path.expanduser("~/note"), f"{place}/.git/config"):
         tried(lambda: open(path, "w").write("x"))
+if how == "asks":
+    # In ways none of which waits for anybody.
+    for path in sys.argv[3:]:
+        path = path.removeprefix("at:")
+        tried(os.stat, path)
+        tried(os.access, path, os.R_OK)
+        tried(lambda: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)))
+if how == "around":
+    # The file under other names: by a link of its own, by what /proc has of it, and from a directory that it changed to.
+    tried(os.symlink, place, "/tmp/link")
+    for path in ("/tmp/link/linked", f"/proc/self/root{place}/rooted"):
+        tried(lambda: print("read", open(path).read(), file=sys.stderr, flush=True))
+    tried(os.chdir, place)
+    tried(lambda: print("read", open("changed").read(), file=sys.stderr, flush=True))
 if how == "hosts":
     import urllib.request
     for url in sys.argv[3:]:

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from harness import BINARY, TOOLS, cases_of, check, equal, run_cases, wait_for  
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
 HOSTILE = HERE / "hostile.py"
 ORDINARY = 65534
+# Devices that every sandbox has.
+SAFE = {"null", "zero", "full", "random", "urandom", "tty", "ptmx"}
 
 
 class Place:
@@ -298,6 +301,51 @@ def case_what_is_refused_stays_refused_and_is_said():
         profile, text = read(out)
         equal(profile["fs"]["rw"], [str(of.work)], text)
         check("# - to change: /usr/x (" in text and "kept as it is by fs.deny" in text and f"{of.home}/note" not in text, text)
+
+
+def case_what_was_not_there_or_is_no_file_is_not_given():
+    with place() as of:
+        pipe, unix, plain = of.home / "more" / "pipe", of.home / "more" / "unix", of.home / "more" / "settings.json"
+        os.mkfifo(pipe)
+        with socket.socket(socket.AF_UNIX) as daemon:
+            daemon.bind(str(unix))
+            daemon.listen()
+            everywhere = next(iter(path for path in pathlib.Path("/dev").iterdir() if path.is_char_device() and path.name not in SAFE), None)
+            asked = [f"at:{path}" for path in (pipe, unix, plain, of.root / "none", everywhere) if path]
+            _, out, said = learned(of, "--offline", command=hostile("asks", "/", *asked))
+            profile, text = read(out)
+            given = [path for path in profile["fs"]["ro"] if path.startswith((str(of.root), "/dev"))]
+            equal(given, [str(plain)], text)
+            # Where a profile shows nothing of the user's, nothing of it is given: it was not there.
+            out.unlink()
+            _, out, said = learned(of, "--offline", "--profile", "browser", command=hostile("asks", "/", *asked))
+            profile, text = read(out)
+            equal([path for path in profile.get("fs", {}).get("ro", []) if path.startswith(str(of.root))], [], text)
+
+
+def case_files_are_given_under_their_own_names():
+    with place() as of:
+        for name in ("linked", "rooted", "changed"):
+            (of.home / "more" / name).write_text(name)
+        _, out, said = learned(of, "--offline", command=hostile("around", f"at:{of.home}/more"))
+        check(all(f"read {name}" in said for name in ("linked", "rooted", "changed")), said)
+        profile, text = read(out)
+        given = {path for path in profile["fs"]["ro"] if path.startswith(str(of.root))}
+        check(all(any(f"{of.home}/more/{name}".startswith(path) for path in given) for name in ("linked", "rooted", "changed")), text)
+        check(not any(path.startswith(("/tmp", "/proc")) for path in profile["fs"]["ro"]), text)
+        # And that is enough.
+        answers = under(of, out, hostile("around", f"at:{of.home}/more"), [])
+        equal(answers, [])
+
+
+def case_what_is_named_from_where_the_client_is_starts_there():
+    with place() as of:
+        shutil.copy(HOSTILE, of.root / "outside" / "server.py")
+        for command in ([PYTHON, "./server.py", "none", "/"], [PYTHON, "server.py", "none", "/"]):
+            out = of.root / "profile.toml"
+            done = of.run("sandbox", "learn", "--try", "--name", "learned", "--offline", "--out", out, "--force", "--", *command)
+            equal(done.returncode, 0, done.stderr)
+            check(str(of.root / "outside") in out.read_text(), out.read_text())
 
 
 def case_hosts_are_told_by_the_proxy_and_near_ones_are_refused():

@@ -86,7 +86,7 @@ impl Server {
 
     /// A place for one more process; if there is none, a session that nobody needs is ended for it.
     async fn place_for_process(&self, gateway: &Gateway) -> Result<Arc<OwnedSemaphorePermit>, SpawnError> {
-        let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may" };
+        let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may".into() };
         if let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() {
             return Ok(Arc::new(place));
         }

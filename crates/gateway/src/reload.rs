@@ -240,7 +240,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
                 .iter()
                 .for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
             let unconfined = setup::unconfined_servers(&servers);
-            let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
+            let ((described, isolation), mode) = (setup::described(&servers), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
             gateway.metrics.set_mode(mode);
@@ -254,7 +254,10 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             }
             (
                 "config.reloaded",
-                json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock), "policies": version}),
+                json!({
+                    "servers": described, "isolation": isolation.to_string(), "mode": mode.as_str(), "config": place_of(file),
+                    "lock": place_of(&gateway.lock), "policies": version,
+                }),
             )
         }
         Err(Refused { said, found, problems }) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{AuthorizationServer, Config};
-use bartizan_sandbox::Level;
 use serde_json::json;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -23,7 +22,6 @@ use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
-use crate::server::Server;
 use crate::setup::{self, SetupError};
 use crate::trials::Trials;
 pub use crate::unconfined::Unconfined;
@@ -73,18 +71,6 @@ pub struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// What the log says of a server when the gateway starts.
-fn describe(server: &Arc<Server>) -> serde_json::Value {
-    let mut described = json!({"name": server.name, "at": server.place()});
-    if let (Some(level), Some(fields)) = (server.isolation(), described.as_object_mut()) {
-        fields.insert("isolation".to_owned(), level.to_string().into());
-        if !server.exposed().is_empty() {
-            fields.insert("exposed".to_owned(), server.exposed().into());
-        }
-    }
-    described
-}
-
 /// Starts serving. `file` is watched for changes, if there is one.
 ///
 /// # Errors
@@ -104,9 +90,8 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined
     setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
-    let names: Vec<_> = servers.values().map(describe).collect();
+    let (described, isolation) = setup::described(&servers);
     let (unconfined, in_vain) = (setup::unconfined_servers(&servers), setup::without_cpu_limit(&servers));
-    let least = servers.values().filter_map(|server| server.isolation()).min().unwrap_or(Level::Process);
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
     identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
@@ -129,8 +114,8 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined
     show_pages(config, &public, (&gateway, &identity), &front).await?;
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
-        "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
-        "isolation": least.to_string(), "mode": config.settings.mode.as_str(),
+        "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": described,
+        "isolation": isolation.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_ref().map(|(file, _)| place_of(file)), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use bartizan_audit::Level;
 use bartizan_config::{Config, Durable, SandboxLevel, Upstream as Place};
 use bartizan_guard::{Pipeline, PipelineError, Settings};
-use bartizan_sandbox::{Environment, Launch};
+use bartizan_sandbox::{Environment, Launch, Level as Isolation};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -91,15 +91,18 @@ pub enum SetupError {
     },
     /// A confined server could change what confines it.
     #[error(
-        "[server.{server}.sandbox]: `fs.rw`, or a directory among its arguments, reaches Bartizan's own {}, with which the program could take off its sandbox; keep that \
-         elsewhere (`--config FILE`), or name directories that it is not in",
-        .path.display()
+        "[server.{server}.sandbox]: the program may write to {}, by `fs.rw` or as an argument of it, and so to Bartizan's own {}, with \
+         which it could take off its sandbox; name directories that this is not in, have them read-only (`fs.ro`, or `--ro`), or \
+         keep it elsewhere (`--config FILE`)",
+        .within.display(), .path.display()
     )]
     Exposed {
         /// Which one.
         server: String,
         /// What it could change.
         path: PathBuf,
+        /// What it may write to.
+        within: PathBuf,
     },
     /// A server is to run unconfined, and only the configuration says so.
     #[error(
@@ -176,8 +179,24 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
 
 /// The local servers that may do whatever the user may.
 pub(crate) fn unconfined_servers(servers: &Servers) -> Vec<String> {
-    let free = servers.values().filter(|server| server.isolation() == Some(bartizan_sandbox::Level::None));
+    let free = servers.values().filter(|server| server.isolation() == Some(Isolation::None));
     free.map(|server| server.name.to_string()).collect()
+}
+
+/// What the log says of servers that are in force, and the isolation of the local one that is kept apart the least.
+pub(crate) fn described(servers: &Servers) -> (Vec<serde_json::Value>, Isolation) {
+    let describe = |server: &Arc<Server>| {
+        let mut described = serde_json::json!({"name": server.name, "at": server.place()});
+        if let (Some(level), Some(fields)) = (server.isolation(), described.as_object_mut()) {
+            fields.insert("isolation".to_owned(), level.to_string().into());
+            if !server.exposed().is_empty() {
+                fields.insert("exposed".to_owned(), server.exposed().into());
+            }
+        }
+        described
+    };
+    let least = servers.values().filter_map(|server| server.isolation()).min();
+    (servers.values().map(describe).collect(), least.unwrap_or(Isolation::Process))
 }
 
 /// Says which servers may do whatever the user may.
@@ -223,8 +242,8 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
         let transport = match &held.upstream {
             Place::Command(command) => {
                 let mut launch = launch(command, workspace, &writable);
-                if let Some(path) = confine::exposed(&launch, config) {
-                    return Err(SetupError::Exposed { server: name.to_string(), path });
+                if let Some((path, within)) = confine::exposed(&launch, config) {
+                    return Err(SetupError::Exposed { server: name.to_string(), path, within });
                 }
                 let sandbox = command.sandbox.as_deref();
                 let way_out = way_out::of(&name, sandbox, &gateway.recorder)

@@ -1,5 +1,6 @@
 //! What a confined server may see, use and reach: plain data, made by whoever reads profiles.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
@@ -181,59 +182,63 @@ impl Confinement {
     }
 
     /// Says what is wrong with it, if anything is.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), Cow<'static, str>> {
         let all = || self.read_only.iter().chain(&self.writable).chain(&self.hidden).chain(&self.home);
         if all().any(|path| !is_plain(path)) {
-            return Err("a path of the sandbox is not absolute, or climbs with `..`");
+            return Err("a path of the sandbox is not absolute, or climbs with `..`".into());
         }
         if self.writable.iter().chain(&self.home).any(|path| path == Path::new("/")) {
-            return Err("the whole file system cannot be writable in a sandbox");
+            return Err("the whole file system cannot be writable in a sandbox".into());
         }
         if let Network::Relay(relay) = &self.network
             && !is_plain(&relay.socket)
         {
-            return Err("the socket of the sandbox's relay has no plain absolute path");
+            return Err("the socket of the sandbox's relay has no plain absolute path".into());
         }
         // Whatever is mounted or linked there leads to the host.
         let shown = || all().chain(self.links.iter().map(|(from, _)| from));
         let files = || self.files.iter().map(|(path, _)| path);
         if files().any(|file| !is_plain(file) || file.parent().is_none()) {
-            return Err("a file of the sandbox's own has no plain absolute path");
+            return Err("a file of the sandbox's own has no plain absolute path".into());
         }
         // What the kernel shows there, and what each sandbox has of its own.
         if files().any(|file| ["/dev", "/proc", "/sys", "/tmp", "/var/tmp"].iter().any(|own| file.starts_with(own))) {
-            return Err("a file of the sandbox's own lies in /dev, /proc, /sys, /tmp or /var/tmp");
+            return Err("a file of the sandbox's own lies in /dev, /proc, /sys, /tmp or /var/tmp".into());
         }
         if files().any(|file| shown().any(|path| file.starts_with(path))) {
             return Err(
-                "a file of the sandbox's own lies where the sandbox shows something of this machine, or in its home directory",
+                "a file of the sandbox's own lies where the sandbox shows something of this machine, or in its home directory".into(),
             );
         }
         let inside = |name: &PathBuf| {
             !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)))
         };
         if !self.protected.iter().all(|protected| inside(&protected.name)) {
-            return Err("a protected name of the sandbox is not a plain relative path");
+            return Err("a protected name of the sandbox is not a plain relative path".into());
         }
         if self.home.iter().any(|home| self.writable.iter().any(|path| home.starts_with(path))) {
-            return Err("the home directory of a sandbox is made for it, and cannot lie in a writable directory");
+            return Err("the home directory of a sandbox is made for it, and cannot lie in a writable directory".into());
         }
-        if self.writable.iter().any(|path| self.writable.iter().any(|other| path != other && path.starts_with(other))) {
-            return Err(
-                "a writable directory of the sandbox lies in another; name only the outer one, or the inner one",
-            );
+        let inner = |outer: &PathBuf| self.writable.iter().find(|path| *path != outer && path.starts_with(outer));
+        if let Some((inner, outer)) = self.writable.iter().find_map(|outer| Some((inner(outer)?, outer))) {
+            return Err(format!(
+                "{inner:?} lies in {outer:?}, and the server may write to both; name only the outer one, or the inner one"
+            )
+            .into());
         }
         if let Some(runtime) = &self.runtime
             && self.writable.iter().any(|path| runtime.program.starts_with(path))
         {
-            return Err("the runtime lies in a directory that the server may write to, and could be replaced by it");
+            return Err(
+                "the runtime lies in a directory that the server may write to, and could be replaced by it".into()
+            );
         }
         if self.scratch == 0 {
-            return Err("a sandbox needs some room for temporary files");
+            return Err("a sandbox needs some room for temporary files".into());
         }
         let limits = &self.limits;
         if [limits.memory, limits.pids, limits.cpu, limits.nofile, limits.fsize].contains(&Some(0)) {
-            return Err("a limit of a sandbox is zero");
+            return Err("a limit of a sandbox is zero".into());
         }
         Ok(())
     }
@@ -264,7 +269,9 @@ mod tests {
         check(|c| c.writable.push("/".into()), "whole");
         check(|c| c.home = Some("/".into()), "whole");
         check(|c| (c.home, c.writable) = (Some("/a/b".into()), vec!["/a".into()]), "home");
-        check(|c| c.writable = vec!["/a".into(), "/a/b".into()], "another");
+        check(|c| c.writable = vec!["/a".into(), "/a/b".into()], "\"/a/b\" lies in \"/a\"");
+        check(|c| c.writable = vec!["/a/b".into(), "/a".into()], "\"/a/b\" lies in \"/a\"");
+        check(|c| c.writable = vec!["/a/b".into(), "/a/bc".into(), "/a/b".into()], "");
         check(|c| (c.runtime, c.writable) = (Some(runtime("/opt/runc")), vec!["/opt".into()]), "replaced");
         check(|c| (c.runtime, c.writable) = (Some(runtime("/usr/sbin/runc")), vec!["/opt".into()]), "");
         check(|c| c.files = vec![("/etc/x/y".into(), String::new())], "");

@@ -1,5 +1,6 @@
 //! Why a server could not be started, one exact fact each.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ pub enum SpawnError {
     #[error("{what}")]
     Invalid {
         /// What is wrong with it.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// What has to be done before a start failed.
     #[error("{why}")]

@@ -94,7 +94,7 @@ impl Launch {
         let launch = self.prepared().await?;
         if launch.level() != Level::Process {
             return Err(SpawnError::Invalid {
-                what: "only a server that is confined at the level `process` is watched",
+                what: "only a server that is confined at the level `process` is watched".into(),
             });
         }
         platform::start_watched(&launch, stdio, watch.clone()).await
@@ -139,17 +139,19 @@ impl Launch {
     fn check(&self) -> Result<(), SpawnError> {
         let nul = |text: &OsStr| text.as_bytes().contains(&0);
         if self.program.is_empty() || nul(&self.program) {
-            return Err(SpawnError::Invalid { what: "the program's name is empty or contains a NUL byte" });
+            return Err(SpawnError::Invalid { what: "the program's name is empty or contains a NUL byte".into() });
         }
         if self.args.iter().any(|arg| nul(arg)) {
-            return Err(SpawnError::Invalid { what: "an argument contains a NUL byte" });
+            return Err(SpawnError::Invalid { what: "an argument contains a NUL byte".into() });
         }
         if self.cwd.as_ref().is_some_and(|cwd| nul(cwd.as_os_str())) {
-            return Err(SpawnError::Invalid { what: "the directory's name contains a NUL byte" });
+            return Err(SpawnError::Invalid { what: "the directory's name contains a NUL byte".into() });
         }
         let name = |name: &OsStr| name.is_empty() || nul(name) || name.as_bytes().contains(&b'=');
         if self.env.iter().any(|(key, value)| name(key) || nul(value)) {
-            return Err(SpawnError::Invalid { what: "an environment variable has an impossible name or a NUL byte" });
+            return Err(SpawnError::Invalid {
+                what: "an environment variable has an impossible name or a NUL byte".into(),
+            });
         }
         match self.confinement.as_ref().map(Confinement::check) {
             Some(Err(what)) => Err(SpawnError::Invalid { what }),

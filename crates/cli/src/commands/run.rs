@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{AUTO, UNCONFINED};
-use bartizan_gateway::run::{self, Wrap};
+use bartizan_gateway::run::{self, Confined, Isolation, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
 
@@ -87,7 +87,7 @@ impl Arguments {
         let config = config.transpose()?;
         let env = self.environment()?;
         let (by_default, profile) = self.profile_named(config.as_deref())?;
-        let sandbox = self.table(config.as_deref(), profile.as_deref())?;
+        let isolation = self.isolation(config.as_deref(), profile.as_deref())?;
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -95,41 +95,17 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
-            sandbox,
-            unconfined: self.allow_unconfined,
+            isolation,
             by_default,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };
         common::check_name(&wrap.server_name())?;
-        let confined = wrap.confined();
-        let confined = confined.map_err(|why| Failure::usage(format!("the server cannot be confined so: {why}")))?;
+        let confined =
+            wrap.confined().map_err(|why| Failure::usage(format!("the server cannot be confined so: {why}")))?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
-        let name = wrap.server_name();
-        if wrap.sandbox.is_some() {
-            say(&format!(
-                "bartizan: server {name}, isolation level {}: it sees and reaches what is named, and no more",
-                wrap.level()
-            ));
-        } else {
-            say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
-        }
-        for warning in wrap.warnings().unwrap_or_default() {
-            say(&format!("bartizan: {name}: {}", printable(&warning)));
-        }
-        // For these it has a placeholder.
-        let bound = |name: &OsString| {
-            confined.iter().flat_map(|sandbox| &sandbox.secrets).any(|secret| name == secret.name.as_str())
-        };
-        let variables = std::env::vars_os().map(|(name, _)| name).filter(|name| !bound(name));
-        let withheld = withheld(variables, &env);
-        if !withheld.is_empty() {
-            say(&format!(
-                "bartizan: {name} does not see {}; --pass-env NAME hands a variable on",
-                printable(&withheld)
-            ));
-        }
+        announce(&wrap.server_name(), &confined, &env);
         if self.standalone {
             let config = common::user_config(config.as_deref())?;
             return common::block_on(run::standalone(&config, &paths, &wrap)).map(status);
@@ -148,13 +124,13 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// The table of the server's sandbox that begins with a profile, or with nothing; none if it is meant to have none.
-    fn table(&self, config: Option<&Path>, profile: Option<&str>) -> Result<Option<String>, Failure> {
+    /// The table of the server's sandbox that begins with a profile, or with nothing; or that it is meant to have none.
+    fn isolation(&self, config: Option<&Path>, profile: Option<&str>) -> Result<Isolation, Failure> {
         match (profile == Some(UNCONFINED), self.allow_unconfined) {
             (_, true) if self.level.as_deref().is_some_and(|level| level != UNCONFINED) => {
                 return Err(Failure::usage("`--allow-unconfined` is for no level but `none`"));
             }
-            (true, true) => return Ok(None),
+            (true, true) => return Ok(Isolation::Unconfined),
             (false, false) => {}
             (true, false) if self.level.is_none() && self.profile.is_none() => {
                 return Err(Failure::usage(
@@ -174,7 +150,11 @@ impl Arguments {
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
             table.push_str(&format!("{key} = {value}\n"));
         }
-        profile.map_or(Ok(table.clone()), |profile| super::sandbox::table_with(profile, config, &table)).map(Some)
+        let table = match profile {
+            Some(profile) => super::sandbox::table_with(profile, config, &table)?,
+            None => table,
+        };
+        Ok(Isolation::Table(table))
     }
 
     /// What servers without a table have, if nothing else was asked for; and the profile that the server is confined by, if
@@ -208,6 +188,29 @@ impl Arguments {
             }
         }
         Ok(env)
+    }
+}
+
+/// Says how the server is confined, and what it lacks by that.
+fn announce(name: &str, confined: &Confined, env: &Environment) {
+    match confined.sandbox {
+        Some(_) => say(&format!(
+            "bartizan: server {name}, isolation level {}: it sees and reaches what is named, and no more",
+            confined.level()
+        )),
+        None => say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined")),
+    }
+    for warning in &confined.warnings {
+        say(&format!("bartizan: {name}: {}", printable(warning)));
+    }
+    // For these it has a placeholder.
+    let bound = |name: &OsString| {
+        confined.sandbox.iter().flat_map(|sandbox| &sandbox.secrets).any(|secret| name == secret.name.as_str())
+    };
+    let variables = std::env::vars_os().map(|(name, _)| name).filter(|name| !bound(name));
+    let withheld = withheld(variables, env);
+    if !withheld.is_empty() {
+        say(&format!("bartizan: {name} does not see {}; --pass-env NAME hands a variable on", printable(&withheld)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{AUTO, Config, OwnProfiles, PROFILES, built_in, nearest};
-use bartizan_gateway::run::{Inside, Wrap, attend};
+use bartizan_gateway::run::{Inside, Isolation, Wrap, attend};
 use bartizan_sandbox::Environment;
 use clap::{Args, Subcommand};
 
@@ -97,8 +97,14 @@ impl Arguments {
 }
 
 fn list() -> Result<Outcome, Failure> {
+    let line = |name: &str, about: &str| output::print(&format!("{name:<11} {about}"));
+    line(
+        AUTO,
+        "What counts where nothing else is named: `npx` or `uvx` for commands that begin so and `filesystem` for others, and a \
+         host that is refused is said.",
+    )?;
     for profile in PROFILES {
-        output::print(&format!("{:<11} {}", profile.name, profile.about()))?;
+        line(profile.name, &profile.about())?;
     }
     Ok(Outcome::Clean)
 }
@@ -160,8 +166,7 @@ impl Whose {
             env: Environment::inherited().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: false,
             bridge: false,
-            sandbox: Some(table_with(profile, self.config.as_deref(), "")?),
-            unconfined: false,
+            isolation: Isolation::Table(table_with(profile, self.config.as_deref(), "")?),
             by_default: None,
             config: None,
             client: std::process::id(),

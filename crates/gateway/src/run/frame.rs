@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Wrap;
+use super::{Isolation, Wrap};
 
 /// The kinds of frame. The first frame of a bridge is a hello; the last one from the other side is an exit or an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,10 @@ impl Frame {
     }
 }
 
+/// What stands before the table of a program that is confined, and in its place for one that is not.
+const CONFINED: &[u8] = b"sandbox";
+const UNCONFINED: &[u8] = b"unconfined";
+
 /// Version of this exchange; two that differ do not talk.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -108,10 +112,10 @@ pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     put(wrap.name.as_deref().unwrap_or_default().as_bytes());
     put(if wrap.restart { b"restart" } else { b"" });
     put(if wrap.bridge { b"bridge" } else { b"" });
-    // Empty is a table as well: the strictest.
-    put(if wrap.sandbox.is_some() { b"sandbox" } else { b"" });
-    put(wrap.sandbox.as_deref().unwrap_or_default().as_bytes());
-    put(if wrap.unconfined { b"unconfined" } else { b"" });
+    match &wrap.isolation {
+        Isolation::Table(table) => [CONFINED, table.as_bytes()].map(&mut put),
+        Isolation::Unconfined => [UNCONFINED, b""].map(&mut put),
+    };
     put(wrap.by_default.as_deref().unwrap_or_default().as_bytes());
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.client.to_string().as_bytes());
@@ -142,9 +146,11 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         let name = String::from_utf8(take()?.to_vec()).ok()?;
         let restart = !take()?.is_empty();
         let bridge = !take()?.is_empty();
-        let confined = !take()?.is_empty();
-        let table = String::from_utf8(take()?.to_vec()).ok()?;
-        let unconfined = !take()?.is_empty();
+        let isolation = match (take()?, take()?) {
+            (CONFINED, table) => Isolation::Table(String::from_utf8(table.to_vec()).ok()?),
+            (UNCONFINED, b"") => Isolation::Unconfined,
+            _ => return None,
+        };
         let by_default = String::from_utf8(take()?.to_vec()).ok()?;
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
@@ -163,8 +169,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
             env,
             restart,
             bridge,
-            sandbox: confined.then_some(table),
-            unconfined,
+            isolation,
             by_default: (!by_default.is_empty()).then_some(by_default),
             config,
             client,
@@ -188,8 +193,7 @@ mod tests {
             env: vec![("A".into(), "1".into()), ("B".into(), "".into())],
             restart: false,
             bridge: true,
-            sandbox: Some("fs.rw = [\"/srv\"]\n".into()),
-            unconfined: true,
+            isolation: Isolation::Table("fs.rw = [\"/srv\"]\n".into()),
             by_default: Some("auto".into()),
             config: Some("/etc/b.toml".into()),
             client: 4711,

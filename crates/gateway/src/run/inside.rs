@@ -57,7 +57,7 @@ impl Inside {
     /// How a server that is wrapped so is confined and would be started.
     pub(super) fn held(config: &Config, wrap: &Wrap) -> Result<(Sandbox, Launch), RunError> {
         let none = || RunError::Sandbox("nothing says how it is to be confined".to_owned());
-        let sandbox = wrap.confined().map_err(RunError::Sandbox)?.ok_or_else(none)?;
+        let sandbox = wrap.confined().map_err(RunError::Sandbox)?.sandbox.ok_or_else(none)?;
         let mut launch = wrapped::launch(wrap)?;
         launch.cwd = None;
         let writable = setup::confine::writable_of(config, &wrap.directory);
@@ -66,8 +66,8 @@ impl Inside {
     }
 
     fn new(config: &Config, paths: &Paths, name: String, sandbox: Sandbox, launch: Launch) -> Result<Inside, RunError> {
-        if let Some(path) = setup::confine::exposed(&launch, config) {
-            return Err(SetupError::Exposed { server: name, path }.into());
+        if let Some((path, within)) = setup::confine::exposed(&launch, config) {
+            return Err(SetupError::Exposed { server: name, path, within }.into());
         }
         let mut config = config.clone();
         // A log has one writer, which may be running.

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use self::heard::Held;
 use super::signals::signals;
-use super::{Inside, Paths, RunError, Wrap};
+use super::{Inside, Isolation, Paths, RunError, Wrap};
 use crate::setup::{self, SetupError};
 use crate::way_out;
 
@@ -173,7 +173,7 @@ fn check(inside: &Inside) -> Result<(), RunError> {
 
 /// What a server of this command is shown by what its profile begins with, without what the user names.
 fn basis(config: &Config, what: &Learning) -> Result<Confinement, RunError> {
-    confinement(config, &Wrap { sandbox: Some(what.plain.clone()), ..what.wrap.clone() })
+    confinement(config, &Wrap { isolation: Isolation::Table(what.plain.clone()), ..what.wrap.clone() })
 }
 
 fn confinement(config: &Config, wrap: &Wrap) -> Result<Confinement, RunError> {

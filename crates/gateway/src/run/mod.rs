@@ -26,5 +26,5 @@ pub use error::RunError;
 pub use inside::{Inside, attend};
 pub use learning::{Hosts, Learned, Learning, Listed, learn};
 pub use paths::{Paths, audit_directories};
-pub use wrap::Wrap;
+pub use wrap::{Confined, Isolation, Wrap};
 pub use wrapped::standalone;

@@ -21,11 +21,9 @@ pub struct Wrap {
     pub restart: bool,
     /// Whether it is translated for a client of the other era.
     pub bridge: bool,
-    /// How it is confined, if it is: the table `sandbox` of a server, as a configuration has it.
-    pub sandbox: Option<String>,
-    /// Whether it is meant to be unconfined, as it is without a table.
-    pub unconfined: bool,
-    /// What the configuration has for servers without a table, if that is what the table came from.
+    /// How it is confined.
+    pub isolation: Isolation,
+    /// What the configuration has for servers without a table, if that is where its isolation comes from.
     pub by_default: Option<String>,
     /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
@@ -33,21 +31,48 @@ pub struct Wrap {
     pub client: u32,
 }
 
-impl Wrap {
-    /// How it is confined, read as a configuration is; none if it is not.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn confined(&self) -> Result<Option<Sandbox>, String> {
-        Ok(self.read()?.map(|(sandbox, _)| sandbox))
-    }
+/// How a program that is wrapped is confined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isolation {
+    /// As this table says: that of a server, as a configuration has it. Empty is a table as well: the strictest.
+    Table(String),
+    /// Not at all, which somebody asked for in so many words.
+    Unconfined,
+}
 
-    /// What the program would lack by that, on a line each with what to do.
+/// A table that was read, for one program.
+#[derive(Debug)]
+pub struct Confined {
+    /// What it says; none if the program is unconfined.
+    pub sandbox: Option<Sandbox>,
+    /// What the program would lack, on a line each with what to do.
+    pub warnings: Vec<String>,
+}
+
+impl Confined {
+    /// How far the program is kept apart.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.sandbox.as_ref().map(|sandbox| sandbox.level) {
+            None | Some(SandboxLevel::None) => Level::None,
+            Some(SandboxLevel::Process) => Level::Process,
+            Some(SandboxLevel::Container) => Level::Container,
+            Some(SandboxLevel::Vm) => Level::Vm,
+        }
+    }
+}
+
+impl Wrap {
+    /// How it is confined, read as a configuration is.
     ///
     /// # Errors
-    /// As those of [`Wrap::confined`].
-    pub fn warnings(&self) -> Result<Vec<String>, String> {
-        let Some((sandbox, mut warnings)) = self.read()? else { return Ok(Vec::new()) };
+    /// What is wrong with its table.
+    pub fn confined(&self) -> Result<Confined, String> {
+        let table = match &self.isolation {
+            Isolation::Unconfined => return Ok(Confined { sandbox: None, warnings: Vec::new() }),
+            Isolation::Table(table) => table,
+        };
+        let (sandbox, mut warnings) = self.read(table)?;
         for (name, value) in self.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
             if names_unseen(&sandbox, name, value) {
                 warnings.push(format!(
@@ -55,11 +80,10 @@ impl Wrap {
                 ));
             }
         }
-        Ok(warnings)
+        Ok(Confined { sandbox: Some(sandbox), warnings })
     }
 
-    fn read(&self) -> Result<Option<(Sandbox, Vec<String>)>, String> {
-        let Some(table) = &self.sandbox else { return Ok(None) };
+    fn read(&self, table: &str) -> Result<(Sandbox, Vec<String>), String> {
         // As in a file, where a variable would be looked up. What TOML and JSON write alike.
         let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
         let command = serde_json::to_string(&command).map_err(|error| error.to_string())?;
@@ -71,25 +95,16 @@ impl Wrap {
         });
         let (mut config, warnings) = read?;
         let server = config.servers.remove("wrapped").map(|server| server.upstream);
-        let Some(Upstream::Command(command)) = server else { return Err("there is no sandbox".to_owned()) };
-        match command.sandbox.map(|sandbox| *sandbox) {
-            Some(sandbox) if sandbox.level == SandboxLevel::None => {
-                Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
-                    .to_owned())
-            }
-            sandbox => Ok(sandbox.map(|sandbox| (sandbox, warnings.iter().map(line).collect()))),
+        let sandbox = match server {
+            Some(Upstream::Command(command)) => command.sandbox,
+            _ => None,
+        };
+        let sandbox = *sandbox.ok_or("there is no sandbox")?;
+        if sandbox.level == SandboxLevel::None {
+            return Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
+                .to_owned());
         }
-    }
-
-    /// How far it is kept apart; what cannot be read is an error where it is to be used.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        match self.confined().ok().flatten().map(|sandbox| sandbox.level) {
-            None | Some(SandboxLevel::None) => Level::None,
-            Some(SandboxLevel::Process) => Level::Process,
-            Some(SandboxLevel::Container) => Level::Container,
-            Some(SandboxLevel::Vm) => Level::Vm,
-        }
+        Ok((sandbox, warnings.iter().map(line).collect()))
     }
 
     /// The name under which the server is pinned and recorded.
@@ -163,8 +178,7 @@ mod tests {
             env,
             restart: true,
             bridge: false,
-            sandbox: None,
-            unconfined: false,
+            isolation: Isolation::Unconfined,
             by_default: None,
             config: None,
             client: 1,

@@ -174,9 +174,6 @@ fn other_default(in_force: &str) -> String {
     )
 }
 
-/// Why a program is not wrapped of which nothing says how.
-const UNCONFINED: &str = "a server runs unconfined only with both `--level none` and `--allow-unconfined`";
-
 /// The program, confined if that is wished, with its way out.
 fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Complain) -> Result<Program, RunError> {
     let name = wrap.server_name();
@@ -184,11 +181,7 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
     if wrap.by_default.as_ref().is_some_and(|default| *default != policy.default_profile) {
         return Err(RunError::Sandbox(other_default(&policy.default_profile)));
     }
-    let sandbox = match wrap.confined().map_err(RunError::Sandbox)? {
-        Some(sandbox) => sandbox,
-        None if wrap.unconfined => return Ok(launch.into()),
-        None => return Err(RunError::Sandbox(UNCONFINED.to_owned())),
-    };
+    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)?.sandbox else { return Ok(launch.into()) };
     // Where the client happens to be is where the server starts only if it sees that.
     launch.cwd = None;
     for (name, value) in &sandbox.exposed {
@@ -198,8 +191,8 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
     let writable =
         config.as_ref().map(|config| setup::confine::writable_of(config, &wrap.directory)).unwrap_or_default();
     setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
-    if let Some(path) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
-        return Err(SetupError::Exposed { server: name, path }.into());
+    if let Some((path, within)) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
+        return Err(SetupError::Exposed { server: name, path, within }.into());
     }
     let way_out = way_out::of_told(&name, &sandbox, &gateway.recorder, refusals(&name, complain));
     let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
@@ -273,7 +266,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     }
     let gateway = setup::gateway(&config)?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
-    let isolation = wrap.level();
+    let isolation = wrap.confined().map_err(RunError::Sandbox)?.level();
     tracing::info!(audit = %config.audit.directory.display(), %isolation, "wrapping a server");
     let _control = control::serve(&gateway);
     // This process goes with its client.

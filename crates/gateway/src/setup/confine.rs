@@ -201,16 +201,17 @@ fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Something of Bartizan's own that a program could change: then it could take off its own sandbox.
-pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
+/// Something of Bartizan's own that a program could change, and where it may write: then it could take off its own sandbox.
+pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<(PathBuf, PathBuf)> {
     let confinement = launch.confinement.as_ref()?;
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
     let own = own(config).into_iter();
     // Also where it is found, if that is a link: whoever can replace that needs not change the file.
     let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
-    own.flat_map(|path| [Some(real(&path)), found(&path)])
-        .flatten()
-        .find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
+    own.flat_map(|path| [Some(real(&path)), found(&path)]).flatten().find_map(|own| {
+        let within = writable.iter().find(|path| own.starts_with(path) || path.starts_with(&own))?;
+        Some((own, within.clone()))
+    })
 }
 
 /// What is Bartizan's own on this machine, by a configuration: files, and directories that hold nothing else.
@@ -539,21 +540,26 @@ mod tests {
         check(SandboxLevel::Vm, Some("/opt/runc"), Level::Vm, "/opt/runc");
     }
 
+    /// A directory in which servers have laid links out of it, and what they lead to.
+    fn with_links() -> (tempfile::TempDir, PathBuf) {
+        let held = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(held.path()).unwrap();
+        for directory in ["ws/sub", "ws/other", "secret/node_modules/x"] {
+            std::fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        std::fs::write(root.join("secret/id"), "key").unwrap();
+        std::fs::write(root.join("ws/plain.db"), "").unwrap();
+        for (name, target) in [("ws/planted", "secret"), ("ws/data.db", "secret/id"), ("mine", "ws/sub")] {
+            std::os::unix::fs::symlink(root.join(target), root.join(name)).unwrap();
+        }
+        (held, root)
+    }
+
     /// What a server leaves where it may write decides nothing when it, or another one, starts again.
     #[test]
     fn links_that_a_server_may_have_laid_are_not_followed() {
-        let root = tempfile::tempdir().unwrap();
-        let root = std::fs::canonicalize(root.path()).unwrap();
+        let (_held, root) = with_links();
         let place = |name: &str| root.join(name);
-        for directory in ["ws/sub", "ws/other", "secret/node_modules/x"] {
-            std::fs::create_dir_all(place(directory)).unwrap();
-        }
-        std::fs::write(place("secret/id"), "key").unwrap();
-        std::fs::write(place("ws/plain.db"), "").unwrap();
-        let lay = |name: &str, target: &str| std::os::unix::fs::symlink(place(target), place(name)).unwrap();
-        lay("ws/planted", "secret");
-        lay("ws/data.db", "secret/id");
-        lay("mine", "ws/sub");
         let sees = |arguments, args: &[&str], own: &[&str], others: &[&str]| {
             let paths = |names: &[&str]| names.iter().map(|name| place(name)).collect::<Vec<_>>();
             let sandbox =
@@ -582,7 +588,27 @@ mod tests {
             let (secret, seen) = sees(arguments, args, own, others);
             assert!(!secret, "{arguments:?} {args:?} {own:?} {others:?}: {seen:?}");
         }
-        // Of words that are relative to a place that somebody else filled.
+        // What the table itself names is not mounted by way of such a link, and nothing starts.
+        assert_eq!(sees(Unseen, &[], &["ws/planted"], &["ws"]), (false, vec![place("ws/planted")]));
+        // The user's own links are followed, and so is whatever no server may change.
+        for (arguments, args, own, others, expected) in [
+            (Rw, &["mine"][..], &[][..], &[][..], "ws/sub"),
+            (Rw, &["ws/sub"], &[], &[], "ws/sub"),
+            (Rw, &["ws/planted"], &[], &["ws/sub"], "secret"),
+            (Databases, &["ws/plain.db"], &[], &[], "ws"),
+            (Unseen, &["ws/data.db"], &[], &[], "secret/id"),
+            (Unseen, &[], &["mine"], &[], "ws/sub"),
+        ] {
+            let (_, seen) = sees(arguments, args, own, others);
+            assert!(seen.contains(&place(expected)), "{arguments:?} {args:?}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_relative_to_a_place_that_somebody_else_filled_lead_nowhere_else() {
+        use Arguments::{Databases, Rw};
+        let (_held, root) = with_links();
+        let place = |name: &str| root.join(name);
         for (word, expected) in [
             (".", Some("ws")),
             ("./sub", Some("ws/sub")),
@@ -608,20 +634,6 @@ mod tests {
         }
         let words = ["./sub", "./planted", "sub", "--at=.", "/usr"].map(OsString::from);
         assert_eq!(meant(&words, &place("ws")), [place("ws/sub"), place("ws"), "/usr".into()]);
-        // What the table itself names is not mounted by way of such a link, and nothing starts.
-        assert_eq!(sees(Unseen, &[], &["ws/planted"], &["ws"]), (false, vec![place("ws/planted")]));
-        // The user's own links are followed, and so is whatever no server may change.
-        for (arguments, args, own, others, expected) in [
-            (Rw, &["mine"][..], &[][..], &[][..], "ws/sub"),
-            (Rw, &["ws/sub"], &[], &[], "ws/sub"),
-            (Rw, &["ws/planted"], &[], &["ws/sub"], "secret"),
-            (Databases, &["ws/plain.db"], &[], &[], "ws"),
-            (Unseen, &["ws/data.db"], &[], &[], "secret/id"),
-            (Unseen, &[], &["mine"], &[], "ws/sub"),
-        ] {
-            let (_, seen) = sees(arguments, args, own, others);
-            assert!(seen.contains(&place(expected)), "{arguments:?} {args:?}: {seen:?}");
-        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub async fn try_out(config: &Config, workspace: &Path) -> Vec<(String, Tried)> 
         let Place::Command(command) = &held.upstream else { continue };
         let mut launch = launch(command, workspace, &writable);
         let refused = match confine::exposed(&launch, config) {
-            Some(path) => Some(SetupError::Exposed { server: name.clone(), path }.to_string()),
+            Some((path, within)) => Some(SetupError::Exposed { server: name.clone(), path, within }.to_string()),
             None => match way_out::try_open(name, command.sandbox.as_deref(), &mut launch) {
                 Err(why) => Some(SetupError::Egress { server: name.clone(), why }.to_string()),
                 // It has to stay for as long as what leads to it is tried.

@@ -97,7 +97,7 @@ impl StdioUpstream {
         on_stderr: impl FnMut(&str) + Send + 'static,
     ) -> Result<StdioUpstream, SpawnError> {
         let Started { mut child, way, private } = program.start().await?;
-        let missing = || SpawnError::Invalid { what: "a stream of the child is missing" };
+        let missing = || SpawnError::Invalid { what: "a stream of the child is missing".into() };
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, private, on_stderr);

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_config::built_in;
-use bartizan_gateway::run::{Hosts, Learned, Learning, Listed, Wrap, learn};
+use bartizan_gateway::run::{Hosts, Isolation, Learned, Learning, Listed, Wrap, learn};
 use bartizan_sandbox::Environment;
 use clap::Args;
 
@@ -120,8 +120,7 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: false,
             bridge: false,
-            sandbox: Some(table),
-            unconfined: false,
+            isolation: Isolation::Table(table),
             by_default: None,
             config: None,
             client: std::process::id(),

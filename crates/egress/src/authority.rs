@@ -31,25 +31,33 @@ const KEPT: usize = 64;
 pub struct AuthorityError(String);
 
 /// Signs certificates for hosts.
+///
+/// Its key is made when it is first needed: the library's first random number takes some 50 ms of a process, and most servers
+/// reach no host for which TLS is ended.
+#[derive(Default)]
 pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Mutex<Option<Arc<CertifiedIssuer<'static, KeyPair>>>>,
     made: Mutex<HashMap<Host, (Instant, Arc<ServerConfig>)>>,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Result<Authority, AuthorityError> {
+    fn issuer(&self) -> Result<Arc<CertifiedIssuer<'static, KeyPair>>, AuthorityError> {
+        let mut held = self.issuer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(issuer) = &*held {
+            return Ok(Arc::clone(issuer));
+        }
         let mut params = CertificateParams::default();
         params.distinguished_name = named("Bartizan egress, for one server");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         valid(&mut params, DAY * 3650);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(wrong)?).map_err(wrong)?;
-        Ok(Authority { issuer, made: Mutex::new(HashMap::new()) })
+        Ok(Arc::clone(held.insert(Arc::new(issuer))))
     }
 
     /// Its certificate, as PEM.
-    pub(crate) fn pem(&self) -> String {
-        self.issuer.pem()
+    pub(crate) fn pem(&self) -> Result<String, AuthorityError> {
+        Ok(self.issuer()?.pem())
     }
 
     /// How TLS is spoken as `host`.
@@ -80,7 +88,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         valid(&mut params, DAY * 90);
         let key = KeyPair::generate().map_err(wrong)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(wrong)?;
+        let certificate = params.signed_by(&key, &*self.issuer()?).map_err(wrong)?;
         let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(crate::tls::provider())
             .with_safe_default_protocol_versions()

@@ -91,9 +91,6 @@ pub struct Parts {
 /// A proxy cannot be set up.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// There is no authority for this server.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
     /// There is no token.
     #[error("the system gives no random numbers")]
     Random(#[from] getrandom::Error),
@@ -168,7 +165,7 @@ impl Egress {
     /// Sets up the way out of one server, with a token and an authority of its own.
     ///
     /// # Errors
-    /// If the system gives no random numbers, or no certificate can be made.
+    /// If the system gives no random numbers.
     pub fn new(settings: Settings, parts: Parts) -> Result<Egress, SetupError> {
         let Settings { server, policy, secrets, own, timeouts } = settings;
         let Parts { resolver, sink, tls } = parts;
@@ -181,7 +178,7 @@ impl Egress {
             totals: Arc::new(Totals::new(policy.limits())),
             policy: watch::Sender::new(Arc::new(policy)),
             secrets: Mutex::new(Arc::new(Secrets(secrets))),
-            authority: Authority::new()?,
+            authority: Authority::default(),
             own,
             resolver,
             reports: Arc::new(Reports::new(server.into(), sink)),
@@ -200,8 +197,10 @@ impl Egress {
 
     /// The certificate, as PEM, of the authority that the server has to trust besides those of the system: in a file for
     /// `NODE_EXTRA_CA_CERTS`, and behind those of the system in one for `SSL_CERT_FILE`.
-    #[must_use]
-    pub fn authority_pem(&self) -> String {
+    ///
+    /// # Errors
+    /// If there can be none.
+    pub fn authority_pem(&self) -> Result<String, AuthorityError> {
         self.0.authority.pem()
     }
 

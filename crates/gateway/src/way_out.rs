@@ -215,7 +215,12 @@ impl WayOut {
             timeouts: Timeouts::default(),
         };
         let egress = Egress::new(settings, self.parts.clone()).map_err(io::Error::other)?;
-        let seen = if trusts { trust::hand_over(launch, &place, &egress.authority_pem())? } else { Vec::new() };
+        let seen = if trusts {
+            let authority = egress.authority_pem().map_err(io::Error::other)?;
+            trust::hand_over(launch, &place, &authority)?
+        } else {
+            Vec::new()
+        };
         for name in PROXY_VARIABLES {
             launch.env.set(name, PROXY);
         }

@@ -323,7 +323,7 @@ impl World {
 
     /// What a client in the sandbox trusts of the proxy.
     pub(crate) fn trust(&self) -> Arc<ClientConfig> {
-        trusting(CertificateDer::from_pem_slice(self.egress.authority_pem().as_bytes()).unwrap())
+        trusting(CertificateDer::from_pem_slice(self.egress.authority_pem().unwrap().as_bytes()).unwrap())
     }
 }
 

@@ -156,7 +156,8 @@ def steps(long: bool) -> list[Step]:
         Step("setup", ["bash", "tests/tools/setup.sh"]),
         Step("format", ["cargo", "fmt", "--all", "--check"]),
         Step("clippy", clippy),
-        Step("build", ["cargo", "build", "--workspace", "--bins", *locked]),
+        # The tests as well: together they leave no core without work.
+        Step("build", ["cargo", "build", "--workspace", "--bins", "--tests", *locked]),
         unit,
         Step("bench-report", ["python3", "-m", "unittest", "discover", "-s", "bench"], from_unittest),
         Step("doctests", ["cargo", "test", "--workspace", "--doc", "--no-fail-fast", *locked], from_libtest, False),

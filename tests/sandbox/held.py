@@ -273,7 +273,7 @@ def a_changed_secret_is_used_at_once_and_one_that_is_gone_is_not(bench):
 def what_a_start_needs_goes_with_it_or_before_the_next(bench):
     with bench.gateway({"held": bench.held()}) as gateway:
         def there(pid):
-            return list(pathlib.Path(tempfile.gettempdir()).glob(f"bartizan-egress-{pid}-*"))
+            return list((gateway.home / "ways-out").glob(f"bartizan-egress-{pid}-*"))
         first = gateway.process.pid
         with Raw(gateway, "/mcp/held") as one:
             with Raw(gateway, "/mcp/held") as other:

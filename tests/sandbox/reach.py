@@ -95,5 +95,7 @@ def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
             wait_for(lambda: any(entry.get("received", 0) > 0 for entry in gateway.entries(kind="egress.closed")), "nobody counts what came in")
             refused = {entry.get("host") for entry in gateway.entries(kind="egress.refused")}
             check(OTHER in refused, refused)
-        left = [name for name in os.listdir(os.environ.get("TMPDIR", "/tmp")) if name.startswith(f"bartizan-egress-{gateway.process.pid}-")]
-        equal(left, [], "what was left of the way out")
+            ways = gateway.home / "ways-out"
+            check(list(ways.iterdir()), "the control: a way out is there while it is used")
+            gateway.stop()
+            equal(list(ways.iterdir()), [], "what was left of the way out")

@@ -9,6 +9,7 @@ Each attempt is made on a server without a sandbox as well, where it has to succ
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -246,6 +247,78 @@ def case_what_a_program_leaves_is_not_followed_when_it_starts_again():
         done = subprocess.run([BINARY, "sandbox", "shell", "--profile", "git", "--", "/bin/sh", "-s", str(place / "work"), str(place / "work" / "inner")], input="echo ran",
                               capture_output=True, text=True, timeout=60, env=os.environ | {"BARTIZAN_HOME": str(place / "home")})
         check("ran" not in done.stdout and f'"{place}/work/inner" lies in "{place}/work"' in done.stderr, done.stdout + done.stderr)
+
+
+def case_what_others_laid_is_not_followed_by_what_a_client_starts():
+    """Servers that `run` wraps know nothing of each other: what one leaves where it may write decides nothing for the next one."""
+    with machine() as place:
+        work, outside = place / "work", place / "outside"
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1", "TMPDIR": str(work)}
+
+        def run(name, script, *words, limit=60):
+            command = [BINARY, "run", "--standalone", "--name", name, "--", "/bin/sh", "-c", script, *map(str, words)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, cwd=work, env=environment)
+            return done.stdout + done.stderr
+        # Also where its directory is the one for temporary files: the way out of another one lies elsewhere.
+        said = run("one", 'ls -a "$0" >&2; mkdir "$0/notes" "$0/kept"', work)
+        check("bartizan-egress" not in said and (place / "home" / "ways-out").is_dir() and (work / "kept").is_dir(), said)
+        read = 'cat "$0/secret" >&2; echo x > "$0/canary"; echo done >&2'
+        (place / "mine").symlink_to(outside)
+        said = run("user", read, place / "mine")
+        check(SECRET in said and (outside / "canary").exists(), f"the control: a link of the user's own is followed: {said}")
+        (outside / "canary").unlink()
+        run("one", 'rmdir "$0/notes"; ln -s "$1" "$0/notes"', work, "at:" + str(outside))
+        (work / "notes").unlink(missing_ok=True)
+        (work / "notes").symlink_to(outside)
+        said = run("two", read, work / "notes")
+        check("done" in said and "is not followed" in said and SECRET not in said and not (outside / "canary").exists(), said)
+        # Nor where it is exchanged while the other one starts.
+        stopped = threading.Event()
+
+        def exchange():
+            libc = ctypes.CDLL(None, use_errno=True)
+            at = [str(work / name).encode() for name in ("notes", "kept")]
+            while not stopped.is_set():
+                libc.renameat2(-100, at[0], -100, at[1], 2)
+        thread = threading.Thread(target=exchange)
+        thread.start()
+        try:
+            said = [run("two", read, work / "notes") for _ in range(15)]
+        finally:
+            stopped.set()
+            thread.join()
+        check(not any(SECRET in one for one in said) and not (outside / "canary").exists(), said)
+        check(any("is not followed" in one for one in said) or any("canary" in os.listdir(work / name) for name in ("notes", "kept") if not (work / name).is_symlink()), said)
+        # What is no file is not waited for.
+        os.mkfifo(work / "pipe", 0o755)
+        os.chmod(work / "pipe", 0o755)
+        done = subprocess.run([BINARY, "run", "--standalone", "--", str(work / "pipe")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment)
+        check(done.returncode != 0, done.stderr)
+
+
+def case_certificates_are_handed_on_and_nothing_else():
+    """A variable names a file of certificates where the server, or somebody else, may write."""
+    with machine() as place:
+        work, outside = place / "work", place / "outside"
+        config, file = outside / "bartizan.toml", work / "ca.pem"
+        pem = "-----BEGIN CERTIFICATE-----\nb3Vycw==\n-----END CERTIFICATE-----\n"
+        config.write_text(f'[lock]\npath = "{outside}/mcp.lock"\n[server.c]\ncommand = {json.dumps([PYTHON, str(HERE / "server.py"), str(work)])}\n'
+                          f'env = {{ GIT_SSL_CAINFO = "{file}" }}\n[server.c.sandbox]\nprofile = "auto"\nnet.allow = [{{ host = "example.com:443", paths = ["/x"] }}]\n')
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "NO_COLOR": "1"}
+
+        def shell(script):
+            done = subprocess.run([BINARY, "sandbox", "shell", "c", "--config", str(config), "--", "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=60, env=environment)
+            return done.stdout + done.stderr
+        file.write_text(f"words beside them\n{pem}")
+        said = shell(f'cat "$GIT_SSL_CAINFO"; rm -f {file}; ln -s {outside}/secret {file}; echo done')
+        check("b3Vycw==" in said and "words beside" not in said and said.count("BEGIN CERTIFICATE") == 2, said)
+        check("done" in said and file.read_text().endswith(pem), "the server replaced it")
+        for lay in (lambda: file.symlink_to(outside / "secret"), lambda: os.mkfifo(file)):
+            file.unlink()
+            lay()
+            said = shell('cat "$GIT_SSL_CAINFO"')
+            check(SECRET not in said, said)
 
 
 def case_a_configuration_behind_a_link_is_as_safe():

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::Environment;
+use crate::paths::plain as plain_path;
 use crate::problems::Problems;
 use crate::sandbox::{Arguments, DATABASES, Level, Sandbox};
 use crate::servers::{Command, Server, Upstream};
@@ -35,11 +36,9 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     } else if let Some((why, help)) = no_program(command, environment) {
         problems.warn(tree::place(root, &path("command")), why).help(help);
     }
-    if let Some(sandbox) = &command.sandbox {
-        check_sandbox(name, sandbox, root, problems);
-        check_arguments(name, command, root, problems);
-        check_variables(name, command, root, problems);
-    }
+    check_sandbox(name, &command.sandbox, root, problems);
+    check_arguments(name, command, &environment.directory, root, problems);
+    check_variables(name, command, root, problems);
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
         if !environment.variables.contains_key(variable) && !variable.contains('=') {
@@ -120,9 +119,8 @@ pub fn names_unseen(sandbox: &Sandbox, variable: &str, value: &str) -> bool {
 
 /// Values of variables that are paths, which the program does not see.
 fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
-    let Some(sandbox) = &command.sandbox else { return };
     for (variable, value) in &command.env {
-        if names_unseen(sandbox, variable, value.expose()) {
+        if names_unseen(&command.sandbox, variable, value.expose()) {
             let text =
                 format!("the program does not see what `{variable}` names; what it writes there is lost when it ends");
             problems.warn(tree::place(root, &["server", name, "env", variable]), text).help(NAME_IT);
@@ -131,10 +129,11 @@ fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mu
 }
 
 /// Files and directories among the arguments that the program does not see.
-fn check_arguments(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
-    let Some(sandbox) = command.sandbox.as_ref().filter(|sandbox| sandbox.arguments != Arguments::Unseen) else {
+fn check_arguments(name: &str, command: &Command, here: &Path, root: &Node<'_>, problems: &mut Problems) {
+    let sandbox = &command.sandbox;
+    if sandbox.arguments == Arguments::Unseen {
         return;
-    };
+    }
     let is_database = |path: &Path| {
         let kind = path.extension().and_then(OsStr::to_str);
         sandbox.arguments == Arguments::Databases && kind.is_some_and(|kind| DATABASES.contains(&kind))
@@ -144,15 +143,21 @@ fn check_arguments(name: &str, command: &Command, root: &Node<'_>, problems: &mu
         let is_script = script == Some(index) && Path::new(argument).is_file();
         let value =
             argument.split_once('=').filter(|_| argument.starts_with('-')).map_or(&**argument, |(_, value)| value);
-        let path = Path::new(value);
+        // What begins with `./` or `../` is meant from where the program starts.
+        let is_path = value.starts_with("./") || value.starts_with("../");
+        let full = is_path.then(|| plain_path(&command.cwd.as_deref().unwrap_or(here).join(value)));
+        let full = full.as_deref().and_then(Path::to_str).unwrap_or(value);
+        let path = Path::new(full);
+        // On a line of its own, as whoever wrote the command is not whoever reads it.
+        let shown: String = value.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect();
         let place = || tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
         // A file is made by the program, a directory is not.
         if path.is_absolute() && path.extension().is_none() && matches!(path.try_exists(), Ok(false)) {
             problems
-                .warn(place(), format!("there is no {}, so the program does not see it", path.display()))
+                .warn(place(), format!("there is no {shown}, so the program does not see it"))
                 .help("make it before the program starts, if it is a directory that it is to work with");
-        } else if !is_script && !path.is_dir() && !is_database(path) && is_unseen(sandbox, value) {
-            let text = format!("the program does not see {value}; what it writes there is lost when it ends");
+        } else if !is_script && !path.is_dir() && !is_database(path) && is_unseen(sandbox, full) {
+            let text = format!("the program does not see {shown}; what it writes there is lost when it ends");
             problems.warn(place(), text).help(NAME_IT);
         }
     }

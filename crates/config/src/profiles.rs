@@ -233,7 +233,7 @@ mod tests {
         environment.variables.insert("BARTIZAN_HOME".into(), "/state".into());
         let read = Config::parse(&text, "test.toml", &environment).map_err(|wrong| wrong.to_string())?;
         match &read.0.servers.get("x").unwrap().upstream {
-            Upstream::Command(command) => Ok(*command.sandbox.clone().unwrap()),
+            Upstream::Command(command) => Ok(*command.sandbox.clone()),
             Upstream::Http(_) => panic!("a program was written"),
         }
     }

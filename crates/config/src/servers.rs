@@ -14,7 +14,7 @@ use crate::credentials::{Credential, Exchange, credential};
 use crate::file::{Bridge, ServerTable};
 use crate::paths;
 use crate::problems::Problems;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Sandbox, SandboxTable};
 use crate::secret::Secret;
 use crate::suggest::{self, COMMAND};
 use crate::tls::{self, ServerTls};
@@ -69,8 +69,8 @@ pub struct Command {
     pub shared: bool,
     /// Whether it is started again after it ended.
     pub restart: bool,
-    /// How it is confined; not at all if there is none.
-    pub sandbox: Option<Box<Sandbox>>,
+    /// How it is confined.
+    pub sandbox: Box<Sandbox>,
 }
 
 /// A Streamable HTTP server. `Debug` shows what is shown of its URL.
@@ -218,6 +218,7 @@ impl Check<'_> {
                     .help(format!("write only the name, or set it: env = {{ {name} = \"file:PATH\" }}"));
             }
         }
+        let sandbox = Box::new(self.sandbox(table, problems));
         Some(Command {
             program: program?.clone(),
             arguments: arguments?.to_vec(),
@@ -226,16 +227,21 @@ impl Check<'_> {
             cwd: table.cwd.as_ref().map(|cwd| paths::beside(&self.environment.directory, cwd)),
             shared: table.shared,
             restart: table.restart,
-            sandbox: table.sandbox.as_ref().map(|sandbox| {
-                let place = (self.root, &*self.environment.directory);
-                let command = arguments.zip(program).map(|(rest, first)| [std::slice::from_ref(first), rest].concat());
-                let of = (&["server", self.name, "sandbox"][..], command.as_deref());
-                let sandbox = sandbox::sandbox(sandbox, place, of, problems);
-                let place = |keys: &[&str]| tree::key_place(self.root, &[&["server", self.name], keys].concat());
-                sandbox::beside(&sandbox, (&table.env, &table.pass_env), place, problems);
-                Box::new(sandbox)
-            }),
+            sandbox,
         })
+    }
+
+    /// The sandbox of a program; where nothing is said, as only in a file with mistakes, that of an empty table, which is the strictest.
+    fn sandbox(&self, table: &ServerTable, problems: &mut Problems) -> Sandbox {
+        let none = SandboxTable::default();
+        let place = (self.root, &*self.environment.directory);
+        let command =
+            table.command.as_deref().filter(|command| command.first().is_some_and(|program| !program.is_empty()));
+        let of = (&["server", self.name, "sandbox"][..], command);
+        let sandbox = sandbox::sandbox(table.sandbox.as_ref().unwrap_or(&none), place, of, problems);
+        let place = |keys: &[&str]| tree::key_place(self.root, &[&["server", self.name], keys].concat());
+        sandbox::beside(&sandbox, (&table.env, &table.pass_env), place, problems);
+        sandbox
     }
 
     fn http(&self, table: &ServerTable, problems: &mut Problems) -> Option<Http> {

@@ -31,7 +31,7 @@ fn sandbox(table: &str) -> (Sandbox, Vec<String>) {
     let (mut config, warnings) = Config::parse(&whole(table, ""), "test.toml", &environment()).unwrap();
     let Some(Upstream::Command(command)) = config.servers.remove("a").map(|server| server.upstream) else { panic!() };
     let warnings = warnings.into_iter().filter(|one| one.severity == Severity::Warning).map(|one| one.message);
-    (*command.sandbox.unwrap(), warnings.collect())
+    (*command.sandbox, warnings.collect())
 }
 
 /// All that is said of a table, errors and warnings, which show no secret.

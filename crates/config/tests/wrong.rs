@@ -632,7 +632,7 @@ fn a_level_has_a_runtime_that_gives_it() {
     let right = |table: &str, expected: (SandboxLevel, Option<&str>)| {
         let (mut config, _) = Config::parse(&text(table), "test.toml", &environment()).unwrap();
         let Upstream::Command(command) = config.servers.remove("x").unwrap().upstream else { panic!("{table}") };
-        let sandbox = command.sandbox.unwrap();
+        let sandbox = command.sandbox;
         let found = (sandbox.level, sandbox.runtime.as_deref().and_then(std::path::Path::to_str));
         assert_eq!(found, expected, "{table}");
     };

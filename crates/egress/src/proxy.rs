@@ -312,7 +312,7 @@ impl Listening {
     /// If something is there, or no socket can be.
     pub fn bind(path: &Path) -> std::io::Result<Listening> {
         use std::os::unix::fs::PermissionsExt;
-        let listener = UnixListener::bind(path)?;
+        let listener = bound(path)?;
         let listening = Listening { listener, path: path.to_owned() };
         // Whoever connects before this is one that has no token.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
@@ -324,6 +324,20 @@ impl Listening {
     pub fn listener(&self) -> &UnixListener {
         &self.listener
     }
+}
+
+/// Binds by way of the directory, as a socket's address has room for 107 bytes and no more.
+#[cfg(target_os = "linux")]
+fn bound(path: &Path) -> std::io::Result<UnixListener> {
+    use std::os::fd::AsRawFd as _;
+    let (directory, name) = path.parent().zip(path.file_name()).ok_or(std::io::ErrorKind::InvalidInput)?;
+    let directory = std::fs::File::open(directory)?;
+    UnixListener::bind(Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound(path: &Path) -> std::io::Result<UnixListener> {
+    UnixListener::bind(path)
 }
 
 impl Drop for Listening {

@@ -42,11 +42,7 @@ impl WayOut {
 }
 
 /// There is none, and this fails where one would be needed.
-pub(crate) fn of(
-    _server: &str,
-    sandbox: Option<&Sandbox>,
-    _recorder: &Arc<Recorder>,
-) -> io::Result<Option<Arc<WayOut>>> {
+pub(crate) fn of(_server: &str, sandbox: &Sandbox, _recorder: &Arc<Recorder>) -> io::Result<Option<Arc<WayOut>>> {
     refuse(sandbox).map(|()| None)
 }
 
@@ -57,13 +53,13 @@ pub(crate) fn of_told(
     _recorder: &Arc<Recorder>,
     _seen: Seen,
 ) -> io::Result<Option<Arc<WayOut>>> {
-    refuse(Some(sandbox)).map(|()| None)
+    refuse(sandbox).map(|()| None)
 }
 
 /// The same.
 pub(crate) fn open(
     _server: &str,
-    sandbox: Option<&Sandbox>,
+    sandbox: &Sandbox,
     _launch: &mut Launch,
     _recorder: &Arc<Recorder>,
 ) -> io::Result<Option<Way>> {
@@ -71,7 +67,7 @@ pub(crate) fn open(
 }
 
 /// The same, where nothing is recorded.
-pub(crate) fn try_open(_server: &str, sandbox: Option<&Sandbox>, _launch: &mut Launch) -> io::Result<Option<Way>> {
+pub(crate) fn try_open(_server: &str, sandbox: &Sandbox, _launch: &mut Launch) -> io::Result<Option<Way>> {
     refuse(sandbox).map(|()| None)
 }
 
@@ -95,8 +91,8 @@ pub(crate) fn open_to_see(
     Ok(None)
 }
 
-fn refuse(sandbox: Option<&Sandbox>) -> io::Result<()> {
-    if sandbox.is_some_and(|sandbox| !sandbox.hosts.is_empty()) {
+fn refuse(sandbox: &Sandbox) -> io::Result<()> {
+    if !sandbox.hosts.is_empty() {
         return Err(io::Error::other("this bartizan is built without TLS, and cannot tell what passes"));
     }
     Ok(())

@@ -1,8 +1,10 @@
 //! From a configuration to a gateway that can be served.
 
 pub(crate) mod confine;
+mod given;
 pub mod install;
 mod laid;
+mod programs;
 mod tried;
 
 use std::collections::BTreeMap;
@@ -65,6 +67,9 @@ pub enum SetupError {
         .0.iter().map(|lock| lock.display().to_string()).collect::<Vec<_>>().join(" and ")
     )]
     Locks(Vec<PathBuf>),
+    /// Where servers were let write is not known, or cannot be kept.
+    #[error("where confined servers were let write: {0}")]
+    Given(std::io::Error),
     /// The certificate that clients are shown cannot be used.
     #[error("[{table}.tls]: {why}")]
     Certificate {
@@ -92,9 +97,8 @@ pub enum SetupError {
     /// A confined server could change what confines it.
     #[error(
         "[server.{server}.sandbox]: the program may write to {}, by `fs.rw` or as an argument of it, and so to Bartizan's own {}, with \
-         which it could take off its sandbox; name directories that this is not in, have them read-only (`fs.ro`, or `--ro`), or \
-         keep it elsewhere (`--config FILE`)",
-        .within.display(), .path.display()
+         which it could take off its sandbox; name directories that this is not in{}, or keep it elsewhere (`--config FILE`)",
+        .within.display(), .path.display(), or_read_only(.within)
     )]
     Exposed {
         /// Which one.
@@ -199,6 +203,12 @@ pub(crate) fn described(servers: &Servers) -> (Vec<serde_json::Value>, Isolation
     (servers.values().map(describe).collect(), least.unwrap_or(Isolation::Process))
 }
 
+/// What else can be done about a directory with something of Bartizan's own in it; not with all that the user has.
+fn or_read_only(within: &Path) -> &'static str {
+    let has_home = std::env::var_os("HOME").is_some_and(|home| Path::new(&home).starts_with(within));
+    if has_home { "" } else { ", have them read-only (`fs.ro`, or `--ro`)" }
+}
+
 /// Says which servers may do whatever the user may.
 pub(crate) fn warn_of_unconfined(unconfined: &[String]) {
     if !unconfined.is_empty() {
@@ -235,7 +245,7 @@ fn lock_option(lock: &Path) -> String {
 /// If a header cannot be sent or the system's certificates cannot be read.
 pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<Servers, SetupError> {
     let free = unconfined(config, gateway)?;
-    let writable = confine::writable_of(config, workspace);
+    let writable = confine::changes(Some(config), workspace).map_err(SetupError::Given)?;
     let mut servers = Servers::new();
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
@@ -245,12 +255,13 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 if let Some((path, within)) = confine::exposed(&launch, config) {
                     return Err(SetupError::Exposed { server: name.to_string(), path, within });
                 }
-                let sandbox = command.sandbox.as_deref();
+                confine::remember(&launch).map_err(SetupError::Given)?;
+                let sandbox = &*command.sandbox;
                 let way_out = way_out::of(&name, sandbox, &gateway.recorder)
                     .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
                 install::attach(&name, sandbox, &mut launch, &gateway.recorder)
                     .map_err(|why| SetupError::Install { server: name.to_string(), why })?;
-                let exposed = sandbox.iter().flat_map(|sandbox| sandbox.exposed.keys().cloned());
+                let exposed = sandbox.exposed.keys().cloned();
                 let program = Program::new(launch, way_out).exposing(exposed);
                 if command.shared {
                     Transport::Shared(SharedChild::new(&name, program, command.restart, held.timeout))
@@ -339,7 +350,7 @@ pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unco
 fn unconfined<'c>(config: &'c Config, gateway: &Gateway) -> Result<Vec<&'c str>, SetupError> {
     let is_free = |place: &Place| {
         let Place::Command(command) = place else { return false };
-        command.sandbox.as_ref().is_some_and(|sandbox| sandbox.level == SandboxLevel::None)
+        command.sandbox.level == SandboxLevel::None
     };
     let free = config.servers.iter().filter(|(_, held)| is_free(&held.upstream)).map(|(name, _)| name.as_str());
     let free: Vec<&str> = free.collect();
@@ -397,12 +408,10 @@ pub(crate) fn launch(command: &bartizan_config::Command, workspace: &Path, writa
     for (name, value) in &command.env {
         launch.env.set(name, value.expose());
     }
-    if let Some(sandbox) = &command.sandbox {
-        for (name, value) in &sandbox.exposed {
-            launch.env.set(name, value.expose());
-        }
-        confine::confine(&mut launch, sandbox, workspace, writable);
+    for (name, value) in &command.sandbox.exposed {
+        launch.env.set(name, value.expose());
     }
+    confine::confine(&mut launch, &command.sandbox, workspace, writable);
     launch
 }
 

@@ -86,7 +86,7 @@ impl std::fmt::Debug for Way {
 ///
 /// # Errors
 /// If the system trusts no authorities.
-pub(crate) fn of(server: &str, sandbox: Option<&Sandbox>, recorder: &Arc<Recorder>) -> io::Result<Option<Arc<WayOut>>> {
+pub(crate) fn of(server: &str, sandbox: &Sandbox, recorder: &Arc<Recorder>) -> io::Result<Option<Arc<WayOut>>> {
     reported_to(server, sandbox, Arc::new(Log(Arc::clone(recorder))))
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn of_told(
     recorder: &Arc<Recorder>,
     seen: Seen,
 ) -> io::Result<Option<Arc<WayOut>>> {
-    reported_to(server, Some(sandbox), Arc::new(Told { log: Log(Arc::clone(recorder)), seen }))
+    reported_to(server, sandbox, Arc::new(Told { log: Log(Arc::clone(recorder)), seen }))
 }
 
 /// Opens one for a single start.
@@ -109,7 +109,7 @@ pub(crate) fn of_told(
 /// As those of [`of`] and [`WayOut::open`].
 pub(crate) fn open(
     server: &str,
-    sandbox: Option<&Sandbox>,
+    sandbox: &Sandbox,
     launch: &mut Launch,
     recorder: &Arc<Recorder>,
 ) -> io::Result<Option<Way>> {
@@ -120,7 +120,7 @@ pub(crate) fn open(
 ///
 /// # Errors
 /// As those of [`of`] and [`WayOut::open`].
-pub(crate) fn try_open(server: &str, sandbox: Option<&Sandbox>, launch: &mut Launch) -> io::Result<Option<Way>> {
+pub(crate) fn try_open(server: &str, sandbox: &Sandbox, launch: &mut Launch) -> io::Result<Option<Way>> {
     let way_out = reported_to(server, sandbox, Arc::new(Nobody))?;
     way_out.map(|way_out| way_out.open(launch)).transpose()
 }
@@ -147,8 +147,10 @@ pub(crate) fn open_to_see(
     made(server, policy, sandbox.secrets.clone(), ports.collect(), sink)?.open(launch).map(Some)
 }
 
-fn reported_to(server: &str, sandbox: Option<&Sandbox>, sink: Arc<dyn Sink>) -> io::Result<Option<Arc<WayOut>>> {
-    let Some(sandbox) = sandbox.filter(|sandbox| sandbox.report || !sandbox.hosts.is_empty()) else { return Ok(None) };
+fn reported_to(server: &str, sandbox: &Sandbox, sink: Arc<dyn Sink>) -> io::Result<Option<Arc<WayOut>>> {
+    if !sandbox.report && sandbox.hosts.is_empty() {
+        return Ok(None);
+    }
     let ports = sandbox.hosts.iter().filter_map(|held| held.host.rsplit_once(':')).map(|(_, port)| port.to_owned());
     let mut ports: Vec<String> = ports.collect();
     ports.sort_unstable();

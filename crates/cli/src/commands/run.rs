@@ -1,9 +1,9 @@
 //! `bartizan run`: wraps one stdio server in place.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use bartizan_config::{AUTO, UNCONFINED};
+use bartizan_config::{AUTO, UNCONFINED, plain_path};
 use bartizan_gateway::run::{self, Confined, Isolation, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
@@ -14,13 +14,13 @@ use crate::text::printable;
 
 const EXAMPLES: &str = "\
 Examples:
-  bartizan run --name git -- uvx mcp-server-git --repository ~/project
+  bartizan run --name git --profile git -- mcp-server-git --repository ~/project
   bartizan run --name notes --rw ~/notes -- mcp-server-filesystem ~/notes
   bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp
 
   In the client's list of servers that is:
     \"command\": \"bartizan\",
-    \"args\": [\"run\", \"--name\", \"git\", \"--\", \"uvx\", \"mcp-server-git\"]";
+    \"args\": [\"run\", \"--name\", \"time\", \"--\", \"uvx\", \"mcp-server-time\"]";
 
 /// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]
@@ -144,7 +144,8 @@ impl Arguments {
                 ));
             }
         }
-        let mut table = lists([("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?;
+        let (ro, rw) = (without_steps_up(&self.ro), without_steps_up(&self.rw));
+        let mut table = lists([("fs.ro", &ro), ("fs.rw", &rw), ("net.allow", &self.allow)])?;
         for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
             let Some(value) = value else { continue };
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
@@ -212,6 +213,19 @@ fn announce(name: &str, confined: &Confined, env: &Environment) {
     if !withheld.is_empty() {
         say(&format!("bartizan: {name} does not see {}; --pass-env NAME hands a variable on", printable(&withheld)));
     }
+}
+
+/// Paths as a table takes them: those that climb are named by where they lead from here.
+fn without_steps_up(paths: &[String]) -> Vec<String> {
+    let one = |path: &String| {
+        if !Path::new(path).components().any(|part| part == Component::ParentDir) {
+            return path.clone();
+        }
+        let full = std::env::current_dir().unwrap_or_default().join(path);
+        let real = std::fs::canonicalize(&full).unwrap_or_else(|_| plain_path(&full));
+        real.into_os_string().into_string().unwrap_or_else(|_| path.clone())
+    };
+    paths.iter().map(one).collect()
 }
 
 /// What a table of a sandbox lists.

@@ -122,7 +122,7 @@ mod tests {
         let Some(crate::Upstream::Command(command)) = read.servers.get("x").map(|server| &server.upstream) else {
             panic!()
         };
-        let sandbox = command.sandbox.as_deref().unwrap();
+        let sandbox = &command.sandbox;
         assert_eq!(sandbox.variables.get("A").map(String::as_str), Some("${B}"));
         assert_eq!((sandbox.cpu, sandbox.read_only.len()), (Some(500), 3));
     }

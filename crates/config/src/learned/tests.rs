@@ -74,7 +74,7 @@ fn read(text: &str) -> Sandbox {
     let mut config = read.unwrap_or_else(|wrong| panic!("{wrong}\n{text}")).0;
     assert_eq!(config.servers.len(), 1, "{text}");
     match config.servers.remove("x").map(|server| server.upstream) {
-        Some(Upstream::Command(command)) => *command.sandbox.unwrap(),
+        Some(Upstream::Command(command)) => *command.sandbox,
         _ => panic!("{text}"),
     }
 }

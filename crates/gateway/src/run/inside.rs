@@ -37,12 +37,12 @@ impl Inside {
         let Upstream::Command(command) = &server.upstream else {
             return Err(RunError::Sandbox(format!("`{name}` is no local program")));
         };
-        let confined = command.sandbox.as_deref().filter(|sandbox| sandbox.level != SandboxLevel::None);
-        let Some(sandbox) = confined.cloned() else {
+        if command.sandbox.level == SandboxLevel::None {
             return Err(RunError::Sandbox(format!("`{name}` is of the level `none`: it runs as you, unconfined")));
-        };
-        let launch = setup::launch(command, workspace, &setup::confine::writable_of(config, workspace));
-        Self::new(config, paths, name.to_owned(), sandbox, launch)
+        }
+        let writable = setup::confine::changes(Some(config), workspace).map_err(SetupError::Given)?;
+        let launch = setup::launch(command, workspace, &writable);
+        Self::new(config, paths, name.to_owned(), (*command.sandbox).clone(), launch)
     }
 
     /// That of a server that would be wrapped so.
@@ -60,7 +60,7 @@ impl Inside {
         let sandbox = wrap.confined().map_err(RunError::Sandbox)?.sandbox.ok_or_else(none)?;
         let mut launch = wrapped::launch(wrap)?;
         launch.cwd = None;
-        let writable = setup::confine::writable_of(config, &wrap.directory);
+        let writable = setup::confine::changes(Some(config), &wrap.directory).map_err(SetupError::Given)?;
         setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
         Ok((sandbox, launch))
     }
@@ -69,6 +69,7 @@ impl Inside {
         if let Some((path, within)) = setup::confine::exposed(&launch, config) {
             return Err(SetupError::Exposed { server: name, path, within }.into());
         }
+        setup::confine::remember(&launch).map_err(SetupError::Given)?;
         let mut config = config.clone();
         // A log has one writer, which may be running.
         config.audit.directory = paths.standalone_audit(&format!("sandbox-{name}"));
@@ -124,7 +125,7 @@ impl Inside {
         stdio: [OwnedFd; 3],
     ) -> Result<(Child, Option<Way>), RunError> {
         let mut launch = self.launch.clone();
-        let way_out = way_out::open(&self.name, Some(&self.sandbox), &mut launch, &self.gateway.recorder)
+        let way_out = way_out::open(&self.name, &self.sandbox, &mut launch, &self.gateway.recorder)
             .map_err(|why| SetupError::Egress { server: self.name.clone(), why })?;
         if let Some(job) = self.job()? {
             launch = job.prepare(launch).await.map_err(RunError::Sandbox)?;
@@ -137,7 +138,7 @@ impl Inside {
     }
 
     pub(super) fn job(&self) -> Result<Option<Job>, RunError> {
-        let job = Job::of(&self.name, Some(&self.sandbox), &self.launch, &self.gateway.recorder);
+        let job = Job::of(&self.name, &self.sandbox, &self.launch, &self.gateway.recorder);
         Ok(job.map_err(|why| SetupError::Install { server: self.name.clone(), why })?)
     }
 }

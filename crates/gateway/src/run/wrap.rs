@@ -95,11 +95,8 @@ impl Wrap {
         });
         let (mut config, warnings) = read?;
         let server = config.servers.remove("wrapped").map(|server| server.upstream);
-        let sandbox = match server {
-            Some(Upstream::Command(command)) => command.sandbox,
-            _ => None,
-        };
-        let sandbox = *sandbox.ok_or("there is no sandbox")?;
+        let Some(Upstream::Command(command)) = server else { return Err("there is no program".to_owned()) };
+        let sandbox = *command.sandbox;
         if sandbox.level == SandboxLevel::None {
             return Err("the level `none` confines nothing; a server runs unconfined where nothing asks for a sandbox"
                 .to_owned());

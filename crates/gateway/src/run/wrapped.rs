@@ -188,15 +188,15 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
         launch.env.set(name, value.expose());
     }
     let config = gateway.config.borrow().clone();
-    let writable =
-        config.as_ref().map(|config| setup::confine::writable_of(config, &wrap.directory)).unwrap_or_default();
+    let writable = setup::confine::changes(config.as_deref(), &wrap.directory).map_err(SetupError::Given)?;
     setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
+    setup::confine::remember(&launch).map_err(SetupError::Given)?;
     if let Some((path, within)) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
         return Err(SetupError::Exposed { server: name, path, within }.into());
     }
     let way_out = way_out::of_told(&name, &sandbox, &gateway.recorder, refusals(&name, complain));
     let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
-    setup::install::attach(&name, Some(&sandbox), &mut launch, &gateway.recorder)
+    setup::install::attach(&name, &sandbox, &mut launch, &gateway.recorder)
         .map_err(|why| SetupError::Install { server: name, why })?;
     Ok(Program::new(launch, way_out).exposing(sandbox.exposed.into_keys()))
 }

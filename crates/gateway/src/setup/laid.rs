@@ -11,8 +11,11 @@ use std::path::{Component, Path, PathBuf};
 /// As many links as the kernel follows on one way.
 const MOST: usize = 40;
 
-/// The first link on the way to `path` that lies in one of these directories, which are real ones.
-pub(super) fn laid(path: &Path, writable: &[PathBuf]) -> Option<PathBuf> {
+/// Where `path` leads, or the first link on the way that lies in one of these directories, which are real ones.
+///
+/// What it gives is made of the steps that were looked at, so that it is nothing else if one of them is exchanged meanwhile: who
+/// mounts it follows no link any more.
+pub(super) fn resolve(path: &Path, writable: &[PathBuf]) -> Result<PathBuf, PathBuf> {
     let mut real = PathBuf::from("/");
     let mut pending: VecDeque<OsString> = steps(path);
     let mut links = 0;
@@ -28,7 +31,7 @@ pub(super) fn laid(path: &Path, writable: &[PathBuf]) -> Option<PathBuf> {
         };
         links += 1;
         if links > MOST || writable.iter().any(|directory| next != *directory && next.starts_with(directory)) {
-            return Some(next);
+            return Err(next);
         }
         if target.is_absolute() {
             real = PathBuf::from("/");
@@ -37,7 +40,7 @@ pub(super) fn laid(path: &Path, writable: &[PathBuf]) -> Option<PathBuf> {
             pending.push_front(step);
         }
     }
-    None
+    Ok(real)
 }
 
 fn steps(path: &Path) -> VecDeque<OsString> {
@@ -64,20 +67,22 @@ mod tests {
         symlink("loop", root.join("other/loop")).unwrap();
         let writable = [root.join("work")];
         for (path, expected) in [
-            ("work", None),
-            ("work/sub", None),
-            ("work/absent", None),
-            ("home/secret", None),
+            ("work", Ok("work")),
+            ("work/sub", Ok("work/sub")),
+            ("work/absent", Ok("work/absent")),
+            ("home/secret", Ok("home/secret")),
             // The user's own link leads to what may be written to, and from there it goes on as the server likes.
-            ("other/mine", None),
-            ("other/mine/planted", Some("work/planted")),
-            ("work/planted", Some("work/planted")),
-            ("work/sub/../planted/id", Some("work/planted")),
-            ("work/sub/up/secret", Some("work/sub/up")),
-            ("other/loop", Some("other/loop")),
+            ("other/mine", Ok("work")),
+            ("other/mine/sub/..", Ok("work")),
+            ("other/mine/planted", Err("work/planted")),
+            ("work/planted", Err("work/planted")),
+            ("work/sub/../planted/id", Err("work/planted")),
+            ("work/sub/up/secret", Err("work/sub/up")),
+            ("other/loop", Err("other/loop")),
         ] {
-            assert_eq!(laid(&root.join(path), &writable), expected.map(|link| root.join(link)), "{path}");
+            let expected = expected.map(|path| root.join(path)).map_err(|link| root.join(link));
+            assert_eq!(resolve(&root.join(path), &writable), expected, "{path}");
         }
-        assert_eq!(laid(&root.join("work/planted"), &[]), None);
+        assert_eq!(resolve(&root.join("work/planted"), &[]), Ok(root.join("home/secret")));
     }
 }

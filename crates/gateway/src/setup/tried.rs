@@ -20,13 +20,14 @@ pub struct Tried {
 /// Tries the start of each local server of the configuration; servers that are reached by a URL are left out.
 pub async fn try_out(config: &Config, workspace: &Path) -> Vec<(String, Tried)> {
     let mut all = Vec::new();
-    let writable = confine::writable_of(config, workspace);
+    // What cannot be known is said where something starts.
+    let writable = confine::changes(Some(config), workspace).unwrap_or_default();
     for (name, held) in &config.servers {
         let Place::Command(command) = &held.upstream else { continue };
         let mut launch = launch(command, workspace, &writable);
         let refused = match confine::exposed(&launch, config) {
             Some((path, within)) => Some(SetupError::Exposed { server: name.clone(), path, within }.to_string()),
-            None => match way_out::try_open(name, command.sandbox.as_deref(), &mut launch) {
+            None => match way_out::try_open(name, &command.sandbox, &mut launch) {
                 Err(why) => Some(SetupError::Egress { server: name.clone(), why }.to_string()),
                 // It has to stay for as long as what leads to it is tried.
                 Ok(_way_out) => launch.try_out().await.err().map(|error| error.to_string()),

@@ -1,4 +1,8 @@
 //! A directory for one start of a server: the socket of its way out, and whose certificates it trusts.
+//!
+//! Threat: who may write to the directory that this one lies in can put a link or another socket in its place, and have a server
+//! reach any socket of the machine, or send its traffic to somebody else. So it lies in the directory of Bartizan's own, which no
+//! server may write to.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -12,6 +16,8 @@ use crate::random;
 /// Directories are called this, the number of the process they belong to, and something random.
 const PREFIX: &str = "bartizan-egress-";
 const SOCKET: &str = "socket";
+/// What is there only while Bartizan runs, in its directory.
+const RUN: &str = "ways-out";
 /// Files with certificates are called this and something else.
 const CERTIFICATES: &str = "authorities";
 
@@ -27,8 +33,13 @@ impl Place {
     /// A new one. Those that nobody holds any more are removed, once in the life of this process.
     pub(super) fn make() -> io::Result<Place> {
         static SWEPT: Once = Once::new();
+        let home = bartizan_config::bartizan_home(|name| std::env::var(name).ok());
+        let home =
+            home.ok_or_else(|| io::Error::other("nothing says where Bartizan's files are; set HOME or BARTIZAN_HOME"))?;
+        let private = |directory: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        private(&home).and_then(|()| private(&home.join(RUN)))?;
         // A sandbox sees a path that has no link in it.
-        let parent = std::fs::canonicalize(std::env::temp_dir())?;
+        let parent = std::fs::canonicalize(home.join(RUN))?;
         SWEPT.call_once(|| sweep_all(&parent));
         let name = random::tag().map_err(io::Error::other)?;
         let directory = parent.join(format!("{PREFIX}{}-{name}", std::process::id()));

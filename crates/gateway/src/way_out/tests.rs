@@ -14,7 +14,7 @@ fn sandbox(table: &str) -> Sandbox {
     let environment = Environment { variables, directory: "/etc".into(), now: Timestamp(0) };
     let mut config = Config::parse(&text, "test.toml", &environment).unwrap().0;
     let Some(Upstream::Command(command)) = config.servers.remove("a").map(|server| server.upstream) else { panic!() };
-    *command.sandbox.unwrap()
+    *command.sandbox
 }
 
 const BOUND: &str = "net.allow = ['a.example:443']\nsecrets.TOKEN = { value = '${V}', host = 'a.example' }";
@@ -55,7 +55,7 @@ fn token(relay: &Relay) -> String {
 #[tokio::test]
 async fn nothing_of_one_start_is_good_for_another() {
     let folder = tempfile::tempdir().unwrap();
-    let way_out = of("a", Some(&sandbox(BOUND)), &recorder(folder.path())).unwrap().unwrap();
+    let way_out = of("a", &sandbox(BOUND), &recorder(folder.path())).unwrap().unwrap();
     let (first, one, old) = opened(&way_out);
     let (_second, other, new) = opened(&way_out);
     for name in ["TOKEN", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
@@ -84,7 +84,7 @@ async fn nothing_of_one_start_is_good_for_another() {
 async fn what_runs_follows_every_configuration_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = recorder(folder.path());
-    let made = |table: &str| of("a", Some(&sandbox(table)), &recorder).unwrap().unwrap();
+    let made = |table: &str| of("a", &sandbox(table), &recorder).unwrap().unwrap();
     let first = made(BOUND);
     let (_way, ..) = opened(&first);
     let in_force = |way_out: &Arc<WayOut>| {
@@ -120,7 +120,7 @@ async fn a_program_is_handed_an_authority_only_where_tls_is_ended() {
         ("net.allow = [{ host = 'a.example:443', paths = ['/x'] }]", true),
         ("net.allow = ['a.example:443']", false),
     ] {
-        let way_out = of("a", Some(&sandbox(table)), &recorder).unwrap().unwrap();
+        let way_out = of("a", &sandbox(table), &recorder).unwrap().unwrap();
         let mut launch = Launch::new("true");
         launch.env = bartizan_sandbox::Environment::empty();
         launch.confinement = Some(Confinement::default());
@@ -128,5 +128,5 @@ async fn a_program_is_handed_an_authority_only_where_tls_is_ended() {
         assert_eq!(launch.env.get("GIT_SSL_CAINFO").is_some(), ends, "{table}");
         assert!(launch.env.get("HTTPS_PROXY").is_some());
     }
-    assert!(of("a", Some(&sandbox("")), &recorder).unwrap().is_none());
+    assert!(of("a", &sandbox(""), &recorder).unwrap().is_none());
 }

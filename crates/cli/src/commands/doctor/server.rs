@@ -82,7 +82,7 @@ pub(super) async fn all(config: &Config, host: &Host) -> Vec<ServerReport> {
         Upstream::Http(http) => Some(remote(name, &http.shown)),
         Upstream::Command(command) => {
             let at = tried.iter().position(|(tried, _)| tried == name)?;
-            Some(local(name, command.sandbox.as_deref(), tried.swap_remove(at).1, host))
+            Some(local(name, &command.sandbox, tried.swap_remove(at).1, host))
         }
     };
     config.servers.iter().filter_map(report).collect()
@@ -103,7 +103,7 @@ fn remote(name: &str, url: &str) -> ServerReport {
     }
 }
 
-fn local(name: &str, sandbox: Option<&Sandbox>, tried: Tried, host: &Host) -> ServerReport {
+fn local(name: &str, sandbox: &Sandbox, tried: Tried, host: &Host) -> ServerReport {
     let Tried { launch, refused } = tried;
     let level = launch.level().to_string();
     let at = launch.program.to_string_lossy().into_owned();
@@ -134,15 +134,11 @@ fn local(name: &str, sandbox: Option<&Sandbox>, tried: Tried, host: &Host) -> Se
     report
 }
 
-fn network(network: &Network, sandbox: Option<&Sandbox>) -> Vec<String> {
+fn network(network: &Network, sandbox: &Sandbox) -> Vec<String> {
     match network {
         Network::Host => vec!["all that this machine reaches".to_owned()],
-        Network::None | Network::Relay(_) => hosts(sandbox),
+        Network::None | Network::Relay(_) => sandbox.hosts.iter().map(ToString::to_string).collect(),
     }
-}
-
-fn hosts(sandbox: Option<&Sandbox>) -> Vec<String> {
-    sandbox.into_iter().flat_map(|sandbox| &sandbox.hosts).map(ToString::to_string).collect()
 }
 
 fn limits(confinement: &Confinement, groups: Kept) -> Vec<Limit> {

@@ -86,10 +86,17 @@ pub(super) fn advice(entry: &Entry) -> Option<Advice> {
     };
     let (what, write) = match (reason, entry.connection.target(), &entry.connection.address) {
         ("egress.not_allowed" | "egress.replaced", Some(target), _) if entry.connection.port.is_some() => (
-            "to let this server reach that host from now on, beside what `net.allow` names already; for one that `run` wraps, with \
-             its option `--allow` and the same"
-                .to_owned(),
-            Some(table("allow", &target)),
+            format!(
+                "to let this server reach that host from now on: with `bartizan run`, its option `--allow {}`, and nothing else; in a \
+                 configuration, beside what `net.allow` of the server names already",
+                inline(&target)
+            ),
+            // Without its table a server has the profile that fits, and would not have it with one that leaves it out.
+            Some(table("allow", &target).replacen(
+                '\n',
+                "\nprofile = \"auto\"  # only where the server has no such table yet\n",
+                1,
+            )),
         ),
         ("egress.address_private" | "egress.address_own", _, Some(address)) => (
             "to let the names in `net.allow` lead to that address as well, if it is meant".to_owned(),

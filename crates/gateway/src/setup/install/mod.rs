@@ -51,12 +51,7 @@ pub(crate) fn place() -> Option<PathBuf> {
 ///
 /// # Errors
 /// If the command is none of a runner, or nothing says where packages are to be.
-pub(crate) fn attach(
-    server: &str,
-    sandbox: Option<&Sandbox>,
-    launch: &mut Launch,
-    recorder: &Arc<Recorder>,
-) -> io::Result<()> {
+pub(crate) fn attach(server: &str, sandbox: &Sandbox, launch: &mut Launch, recorder: &Arc<Recorder>) -> io::Result<()> {
     let Some(job) = Job::of(server, sandbox, launch, recorder)? else { return Ok(()) };
     let job = Arc::new(job);
     launch.prepare = Some(Prepare::new(move |launch| {
@@ -77,11 +72,11 @@ impl Job {
     /// As for [`attach`].
     pub(crate) fn of(
         server: &str,
-        sandbox: Option<&Sandbox>,
+        sandbox: &Sandbox,
         launch: &Launch,
         recorder: &Arc<Recorder>,
     ) -> io::Result<Option<Job>> {
-        let Some(install) = sandbox.and_then(|sandbox| sandbox.install.as_ref()) else { return Ok(None) };
+        let Some(install) = &sandbox.install else { return Ok(None) };
         let words: Vec<_> = launch.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let packages =
             Packages::of(install.with, &launch.program.to_string_lossy(), &words).map_err(io::Error::other)?;

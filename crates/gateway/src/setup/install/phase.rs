@@ -29,7 +29,7 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     let sandbox = sandbox(job, place);
     confine::confine(&mut launch, &sandbox, place, &[]);
     launch.cwd = Some(place.join(TREE));
-    let way_out = way_out::open(&job.server, Some(&sandbox), &mut launch, &job.recorder);
+    let way_out = way_out::open(&job.server, &sandbox, &mut launch, &job.recorder);
     let _way_out = way_out.map_err(|error| error.to_string())?;
     let mut child = launch.spawn().await.map_err(|error| error.to_string())?;
     drop(child.stdin.take());

@@ -152,8 +152,7 @@ fn devices() -> Step<Vec<(PathBuf, Tree)>> {
 fn beside(confinement: &Confinement, trees: &mut Vec<(PathBuf, Tree)>) -> Step<Vec<(PathBuf, PathBuf)>> {
     let plain = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
     if let Network::Relay(relay) = &confinement.network {
-        let socket = fs::canonicalize(&relay.socket).and_then(|socket| host(&socket, plain));
-        let tree = socket.map_err(|error| Failed::at("open", &relay.socket, &error))?;
+        let tree = host(&relay.socket, plain).map_err(|error| Failed::at("open", &relay.socket, &error))?;
         trees.push((PathBuf::from(super::relay::SOCKET), tree));
     }
     let Some(runtime) = &confinement.runtime else { return Ok(Vec::new()) };

@@ -1,0 +1,357 @@
+//! What comes with a program: its file, what it is run by, the installation or project that they are part of, and the script that it
+//! runs.
+//!
+//! Threat: whoever wrote a script, or filled the directory in which a program starts, would choose what is seen with it. So nothing
+//! is taken from there but programs, interpreters and the directories that are known to hold nothing else.
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use bartizan_config::plain_path;
+use bartizan_sandbox::Launch;
+use rustix::fs::OFlags;
+
+/// Whether what is named from where the program starts is there, or below, once all links are followed; or has none. Whoever
+/// filled that place may have laid one to somewhere else.
+pub(super) fn stays(full: &Path, start: &Path) -> bool {
+    let (Ok(found), Ok(start)) = (std::fs::canonicalize(full), std::fs::canonicalize(start)) else { return true };
+    found.starts_with(&start) || found == plain_path(full)
+}
+
+/// By these an installation of an interpreter is known, in which nothing else lies.
+const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
+
+/// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
+pub(super) fn python(launch: &Launch, start: &Path) -> Vec<PathBuf> {
+    let Some(path) = launch.env.get("PATH") else { return Vec::new() };
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let found = std::env::split_paths(path)
+        .map(|entry| start.join(entry).join("python3"))
+        .find(|file| file.is_file() && interpreter(file, None, start).is_none());
+    let real = found.as_deref().and_then(|file| std::fs::canonicalize(file).ok());
+    let files: Vec<_> = [found, real].into_iter().flatten().collect();
+    let installations: Vec<_> = files.iter().filter_map(|file| installation(file, home.as_deref())).collect();
+    files.into_iter().chain(installations).collect()
+}
+
+/// The program's file, what it is run by if it is a script, and the installations they belong to.
+pub(super) fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
+    let path = launch.env.get("PATH");
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let mut next = find(&launch.program, path, start);
+    let mut paths = Vec::new();
+    // An environment in a project is the project's.
+    let environment = next.as_deref().and_then(|file| installation(file, home.as_deref()));
+    let environment = environment.filter(|at| at.join("pyvenv.cfg").is_file() && is_interpreter(&launch.program));
+    paths.extend(environment.and_then(|at| project(&at, home.as_deref())));
+    // A script may be run by a script, but not for ever.
+    for round in 0..4 {
+        let Some(file) = next.take() else { break };
+        let real = std::fs::canonicalize(&file).ok();
+        paths.extend(real.as_deref().and_then(packages));
+        next = real.as_deref().and_then(|file| interpreter(file, path, start));
+        let before = paths.len();
+        let files = [Some(file), real.clone()].into_iter().flatten();
+        paths.extend(files.clone().filter_map(|file| installation(&file, home.as_deref())));
+        // Not that of what a first line names: whoever wrote that would choose whose project is seen.
+        if paths.len() == before && round == 0 {
+            paths.extend(real.as_deref().and_then(|file| project(file, home.as_deref())));
+        }
+        paths.extend(files);
+    }
+    paths
+}
+
+/// What the environment of a Python project in this directory was made from: without it, it is none.
+///
+/// Whoever may write there may lead it elsewhere, so it is only ever an interpreter's own installation.
+pub(super) fn base_of_environment(directory: &Path, launch: &Launch) -> Option<PathBuf> {
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let file = std::fs::canonicalize(directory.join(".venv/bin/python")).ok()?;
+    let is_python = file.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("python"));
+    let base = installation(&file, home.as_deref()).filter(|base| !base.join("pyvenv.cfg").exists())?;
+    (is_python && is_executable(&file) && base != Path::new("/usr")).then_some(base)
+}
+
+/// What an interpreter is to run, which is named by whoever wrote the command.
+pub(super) fn script(launch: &Launch, start: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let named = first_word(launch).map(|script| (script.is_absolute(), start.join(script)));
+    let named = named.and_then(|(absolute, named)| (absolute || stays(&named, start)).then_some(named));
+    let found = named.as_deref().and_then(|named| std::fs::canonicalize(named).ok()).filter(|file| file.is_file());
+    if let Some((named, found)) = named.map(without_steps_up).zip(found) {
+        let project = || is_interpreter(&launch.program).then(|| project(&found, home.as_deref())).flatten();
+        paths.extend(packages(&found).or_else(project));
+        // Also as it is named: a link in the way may be the program's own.
+        paths.extend([found, named]);
+    }
+    paths
+}
+
+/// The first of the arguments that is no option: the script, if the program is an interpreter.
+fn first_word(launch: &Launch) -> Option<PathBuf> {
+    launch.args.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-")).map(PathBuf::from)
+}
+
+/// Whether the program, or the script that it runs, is named from where it starts.
+pub(super) fn is_named_from_here(launch: &Launch, start: &Path) -> bool {
+    let program = Path::new(&launch.program);
+    // The program of an environment is a link out of it. It is what was asked for, wherever it lies.
+    let is_named = program.is_relative() && program.components().nth(1).is_some() && start.join(program).is_file();
+    let script = first_word(launch).filter(|script| script.is_relative()).map(|script| start.join(script));
+    is_named || script.is_some_and(|full| full.is_file() && stays(&full, start))
+}
+
+/// The same path without `..`, as the directory that it names is called; a path that leads nowhere stays as it is.
+fn without_steps_up(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let directory = path.parent().and_then(|directory| std::fs::canonicalize(directory).ok());
+    directory.zip(path.file_name()).map(|(directory, name)| directory.join(name)).unwrap_or(path)
+}
+
+/// What a directory is known by that holds one program's files and no others.
+const PROJECTS: &[&str] = &["package.json", "pyproject.toml"];
+/// How far above a program's file that directory is looked for.
+const ABOVE: usize = 4;
+
+/// Programs whose first argument is what they run; what others work with is no program.
+const INTERPRETERS: &[&str] =
+    &["bash", "bun", "dash", "deno", "node", "nodejs", "perl", "php", "python", "ruby", "sh", "tsx", "zsh"];
+
+fn is_interpreter(program: &OsStr) -> bool {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    INTERPRETERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
+}
+
+/// The directory of the program that a file is part of, if it can be told from a directory in which other things lie.
+fn project(file: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let home = home?;
+    let above = file.ancestors().skip(1).take(ABOVE);
+    let mut own = above.take_while(|at| at.parent().is_some() && !home.starts_with(at));
+    own.find(|at| PROJECTS.iter().any(|name| at.join(name).is_file())).map(Path::to_owned)
+}
+
+/// All packages that one of node's lies among: it is nothing without them, and nothing else is there.
+fn packages(file: &Path) -> Option<PathBuf> {
+    file.ancestors().filter(|at| at.file_name() == Some(OsStr::new("node_modules"))).last().map(Path::to_owned)
+}
+
+/// What the first line of a script says that it is run by: `#!/path`, `#!/usr/bin/env name` or `#!/usr/bin/env -S name`.
+///
+/// Whoever wrote the script wrote that line: what `env` does with other options is not guessed, and what is no program is not
+/// what runs it.
+fn interpreter(script: &Path, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
+    let mut head = Vec::new();
+    // What is no file would have whoever opens it wait for somebody who writes to it.
+    let wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::File::options().read(true).custom_flags(wait).open(script).ok()?;
+    let is_file = file.metadata().is_ok_and(|found| found.is_file());
+    is_file.then_some(file)?.take(256).read_to_end(&mut head).ok()?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let program = words.next()?;
+    let found = if Path::new(program).file_name() == Some(OsStr::new("env")) {
+        let name = words.next()?;
+        let name = if name == "-S" { words.next()? } else { name };
+        let is_name = !name.starts_with('-') && !name.contains(['=', '"', '\'', '\\', '$']);
+        is_name.then(|| find(OsStr::new(name), path, start)).flatten()
+    } else {
+        Some(program.into())
+    };
+    found.filter(|found: &PathBuf| found.is_absolute() && is_executable(found))
+}
+
+fn is_executable(file: &Path) -> bool {
+    let found = std::fs::metadata(file);
+    found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The directory above the `bin` that a program lies in, if it is that of an interpreter and not one of the user's.
+fn installation(program: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let root = program.ancestors().skip(1).find(|at| at.file_name() == Some(OsStr::new("bin")))?.parent()?;
+    let of_the_user = home.is_some_and(|home| home.starts_with(root) || root == home.join(".local"));
+    let holds = |name: &str| match name.rsplit_once('/') {
+        // Such as `lib/python3.12`.
+        Some((directory, start)) => std::fs::read_dir(root.join(directory))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| entry.file_name().to_str().is_some_and(|entry| entry.starts_with(start))),
+        None => root.join(name).exists(),
+    };
+    (root != Path::new("/") && !of_the_user && INSTALLATIONS.iter().any(|name| holds(name))).then(|| root.to_owned())
+}
+
+fn find(program: &OsStr, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return Some(without_steps_up(start.join(program)));
+    }
+    std::env::split_paths(path?).map(|entry| start.join(entry).join(program)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_sandbox::Environment;
+
+    use super::*;
+
+    #[test]
+    fn a_script_shows_what_runs_it_and_nothing_else_that_it_names() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name).display().to_string();
+        for (name, mode) in [("bin/python", 0o755), ("home/id", 0o600)] {
+            std::fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), "").unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let (bin, home, id) = (at("bin"), at("home"), at("home/id"));
+        for (line, shown) in [
+            (format!("{bin}/python"), true),
+            (format!(" {bin}/python -u"), true),
+            ("/usr/bin/env python".to_owned(), true),
+            ("/usr/bin/env -S python -u".to_owned(), true),
+            (format!("/usr/bin/env -S {bin}/python"), true),
+            (format!("/usr/bin/env -S -u {home} python"), false),
+            (format!("/usr/bin/env -u {home} python"), false),
+            (format!("/usr/bin/env -C {home} python"), false),
+            (format!("/usr/bin/env --unset {home} python"), false),
+            ("/usr/bin/env A=b python".to_owned(), false),
+            ("/usr/bin/env".to_owned(), false),
+            (format!("/usr/bin/env {home}"), false),
+            (home, false),
+            (id, false),
+            ("../bin/python".to_owned(), false),
+        ] {
+            std::fs::write(at("script"), format!("#!{line}\n")).unwrap();
+            let found = interpreter(&root.path().join("script"), Some(OsStr::new(&bin)), root.path());
+            assert_eq!(found, shown.then(|| root.path().join("bin/python")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_comes_with_its_project_where_that_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name);
+        for file in ["home/app/dist/server.js", "home/app/package.json", "home/server.js", "home/a/b/c/d/e/server.js"] {
+            std::fs::create_dir_all(place(file).parent().unwrap()).unwrap();
+            std::fs::write(place(file), "").unwrap();
+        }
+        let of = |file: &str| project(&place(file), Some(&place("home")));
+        assert_eq!(of("home/app/dist/server.js"), Some(place("home/app")));
+        assert_eq!(of("home/server.js"), None, "no project");
+        std::fs::write(place("home/package.json"), "").unwrap();
+        std::fs::write(place("pyproject.toml"), "").unwrap();
+        assert_eq!(of("home/server.js"), None, "the home directory is no project, nor is what it lies in");
+        std::fs::write(place("home/a/package.json"), "").unwrap();
+        assert_eq!(of("home/a/b/c/d/e/server.js"), None, "too far above");
+        assert_eq!(of("home/a/b/c/server.js"), Some(place("home/a")));
+        for (program, runs) in
+            [("node", true), ("/usr/bin/python3.12", true), ("sh", true), ("cat", false), ("pythonic", false)]
+        {
+            assert_eq!(is_interpreter(OsStr::new(program)), runs, "{program}");
+        }
+        // An installation is known by more, and what it lies in is another's.
+        std::fs::create_dir_all(place("home/app/.venv/bin")).unwrap();
+        for file in ["home/app/.venv/bin/tool", "home/app/.venv/pyvenv.cfg"] {
+            std::fs::write(place(file), "").unwrap();
+        }
+        let mut launch = Launch::new(place("home/app/.venv/bin/tool"));
+        launch.env = Environment::empty();
+        launch.env.set("HOME", place("home"));
+        let seen = program(&launch, root.path());
+        assert!(seen.contains(&place("home/app/.venv")) && !seen.contains(&place("home/app")), "{seen:?}");
+    }
+
+    fn with_files(files: &[(&str, u32)]) -> (tempfile::TempDir, PathBuf) {
+        let held = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(held.path()).unwrap();
+        for (file, mode) in files {
+            std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            std::fs::write(root.join(file), "").unwrap();
+            std::fs::set_permissions(root.join(file), std::fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        (held, root)
+    }
+
+    fn launch(program: impl Into<std::ffi::OsString>, home: &Path) -> Launch {
+        let mut launch = Launch::new(program);
+        launch.env = Environment::empty();
+        launch.env.set("HOME", home).set("PATH", "/usr/bin");
+        launch
+    }
+
+    #[test]
+    fn neither_a_home_directory_nor_the_whole_machine_is_an_installation() {
+        let (_held, root) = with_files(&[("home/bin/python", 0o755), ("home/lib/python3.12/x.py", 0o644)]);
+        assert_eq!(installation(Path::new("/bin/sh"), None), None);
+        assert_eq!(installation(&root.join("home/bin/python"), Some(&root.join("home"))), None);
+    }
+
+    #[test]
+    fn an_environment_comes_with_what_it_was_made_from_and_leads_nowhere_else() {
+        let (_held, root) = with_files(&[
+            ("python/bin/python3.12", 0o755),
+            ("python/lib/python3.12/os.py", 0o644),
+            ("python/bin/secret", 0o755),
+            ("other/bin/python3", 0o755),
+            ("other/pyvenv.cfg", 0o644),
+            ("home/bin/python3", 0o755),
+            ("home/lib/python3.12/x.py", 0o644),
+            ("home/.ssh/python-key", 0o600),
+            ("project/.venv/pyvenv.cfg", 0o644),
+            ("project/pyproject.toml", 0o644),
+        ]);
+        let link = root.join("project/.venv/bin/python");
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        for (target, shown) in [
+            ("python/bin/python3.12", Some("python")),
+            ("python/bin/secret", None),
+            ("python/bin/absent", None),
+            ("other/bin/python3", None),
+            ("home/bin/python3", None),
+            ("home/.ssh/python-key", None),
+        ] {
+            std::fs::remove_file(&link).ok();
+            std::os::unix::fs::symlink(root.join(target), &link).unwrap();
+            let found = base_of_environment(&root.join("project"), &launch("uv", &root.join("home")));
+            assert_eq!(found, shown.map(|shown| root.join(shown)), "{target}");
+        }
+        // Named from the project, its interpreter starts there and comes with the project; the way up is taken as well.
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(root.join("python/bin/python3.12"), &link).unwrap();
+        std::fs::create_dir_all(root.join("project/sub")).unwrap();
+        for (named, start) in [(".venv/bin/python", "project"), ("../.venv/bin/python", "project/sub")] {
+            let (launch, start) = (launch(named, &root.join("home")), root.join(start));
+            assert!(is_named_from_here(&launch, &start), "{named}");
+            let seen = program(&launch, &start);
+            for path in ["project", "project/.venv", "python"] {
+                assert!(seen.contains(&root.join(path)), "{named}: {path}: {seen:?}");
+            }
+            assert!(seen.iter().all(|path| !path.components().any(|part| part == Component::ParentDir)), "{seen:?}");
+        }
+        assert!(!is_named_from_here(&launch("absent/python", &root.join("home")), &root.join("project")));
+    }
+
+    #[test]
+    fn what_a_first_line_names_brings_no_project_and_nothing_is_waited_for() {
+        let (_held, root) =
+            with_files(&[("victim/scripts/entry.sh", 0o755), ("victim/package.json", 0o644), ("ws/server", 0o755)]);
+        std::fs::write(root.join("ws/server"), format!("#!{}\n", root.join("victim/scripts/entry.sh").display()))
+            .unwrap();
+        let seen = program(&launch(root.join("ws/server"), &root.join("home")), &root);
+        assert!(
+            seen.contains(&root.join("victim/scripts/entry.sh")) && !seen.contains(&root.join("victim")),
+            "{seen:?}"
+        );
+        let seen = program(&launch(root.join("victim/scripts/entry.sh"), &root.join("home")), &root);
+        assert!(seen.contains(&root.join("victim")), "the twin: {seen:?}");
+        rustix::fs::mknodat(rustix::fs::CWD, root.join("ws/pipe"), rustix::fs::FileType::Fifo, 0o755.into(), 0)
+            .unwrap();
+        assert_eq!(interpreter(&root.join("ws/pipe"), None, &root), None);
+    }
+}

@@ -13,6 +13,10 @@ const FILE: &str = "writable.jsonl";
 const LARGEST: u64 = 4 << 20;
 
 fn place() -> Option<PathBuf> {
+    // What tests of this crate have confined is none of the user's business.
+    if cfg!(test) {
+        return None;
+    }
     bartizan_config::bartizan_home(|name| std::env::var(name).ok()).map(|home| home.join(FILE))
 }
 

@@ -139,12 +139,11 @@ mod tests {
             assert_eq!(of("NODE_EXTRA_CA_CERTS"), format!("{node}\nAUTHORITY"));
             assert!(files.len() <= 4 && files.iter().all(|path| path.is_file()));
         }
-        let mut launch = Launch::new("true");
-        launch.env.set("PIP_CERT", folder.path().join("none.pem"));
         // What would never end is not waited for, nor is anything taken that is no file.
         rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .unwrap();
         for name in ["none.pem", "pipe", "."] {
+            let mut launch = Launch::new("true");
             launch.env.set("PIP_CERT", folder.path().join(name));
             let error = hand_over(&mut launch, &Place::make().unwrap(), "AUTHORITY").unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

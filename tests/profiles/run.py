@@ -525,7 +525,9 @@ def case_one_can_look_around():
 
 def case_profiles_are_listed_and_shown():
     with tempfile.TemporaryDirectory() as folder:
-        names = [line.split()[0] for line in bartizan("sandbox", "profiles").stdout.splitlines()]
+        auto, *names = [line.split()[0] for line in bartizan("sandbox", "profiles").stdout.splitlines()]
+        done = bartizan("sandbox", "profiles", auto)
+        check((auto, done.returncode) == ("auto", 2) and "as fits the command" in done.stderr, done.stderr)
         equal(names, ["browser", "fetch", "filesystem", "git", "npx", "sqlite", "strict", "uvx"])
         for name in names:
             # What is shown can be made one's own.

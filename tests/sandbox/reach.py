@@ -82,6 +82,8 @@ def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
                     check("failed" in ask(held, how, SITE, gateway.address[1]), how)
                     check("failed" in ask(held, how, "127.0.0.1", gateway.address[1]), how)
                     check("failed" in ask(shut, how, SITE), how)
+                ways = gateway.home / "ways-out"
+                check(list(ways.iterdir()), "the control: a way out is there while it is used")
                 check("SENT" not in ask(held, "datagram", "1.1.1.1", 53), "a datagram left")
                 check("200" in ask(held, "tunnel", f"{SITE}."), "the control: the same host, written with its dot")
                 for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "metadata.google.internal",
@@ -95,7 +97,5 @@ def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
             wait_for(lambda: any(entry.get("received", 0) > 0 for entry in gateway.entries(kind="egress.closed")), "nobody counts what came in")
             refused = {entry.get("host") for entry in gateway.entries(kind="egress.refused")}
             check(OTHER in refused, refused)
-            ways = gateway.home / "ways-out"
-            check(list(ways.iterdir()), "the control: a way out is there while it is used")
             gateway.stop()
             equal(list(ways.iterdir()), [], "what was left of the way out")

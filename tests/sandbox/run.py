@@ -607,15 +607,14 @@ def case_what_is_lost_is_said_before():
 
 def case_what_only_reports_keeps_nothing_from_starting():
     with machine() as place:
-        before, started = os.environ.get("TMPDIR"), ["sh", "-c", "echo started >&2"]
-        try:
-            os.environ["TMPDIR"] = str(place / "nowhere")
-            check("started" in told(place / "home", started), "nothing would have left by the way out that there is no place for")
-            # Whoever is promised hosts does not start without them.
-            said = told(place / "home", started, "--allow", "a.example:443")
-            check("started" not in said and "way out" in said, said)
-        finally:
-            os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
+        home, started = place / "home", ["sh", "-c", "echo started >&2"]
+        (home / "state").mkdir(parents=True)
+        # No directory can be made there.
+        (home / "state" / "ways-out").write_text("")
+        check("started" in told(home, started), "nothing would have left by the way out that there is no place for")
+        # Whoever is promised hosts does not start without them.
+        said = told(home, started, "--allow", "a.example:443")
+        check("started" not in said and "way out" in said, said)
 
 
 def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():

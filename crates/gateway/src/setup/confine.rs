@@ -15,7 +15,7 @@ use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
 };
 
-use super::programs::{base_of_environment, is_named_from_here, program, python, script, stays};
+use super::programs::{base_of_environment, interpreter_behind, is_named_from_here, program, python, script, stays};
 use super::{given, laid};
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
@@ -124,13 +124,35 @@ struct Files {
 struct Lookup {
     /// Where servers may write: no link there is followed.
     changes: Vec<PathBuf>,
+    /// The user's home directory.
+    home: Option<PathBuf>,
     links: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Lookup {
     /// Where it leads; none, with a warning, if a server may have led it there.
     fn led(&mut self, path: PathBuf) -> Option<PathBuf> {
-        match laid::resolve(&path, &self.changes) {
+        let found = laid::resolve(&path, &self.changes);
+        self.taken(path, found)
+    }
+
+    /// The same of what is only to be read, for which some links are followed all the same.
+    fn shown(&mut self, path: PathBuf) -> Option<PathBuf> {
+        let found = laid::resolve(&path, &self.changes).or_else(|link| self.harmless(&path, &link).ok_or(link));
+        self.taken(path, found)
+    }
+
+    /// Where a link leads that whoever laid it gains nothing by: elsewhere in the directory that they may write to, or from an
+    /// environment of Python to an interpreter.
+    fn harmless(&self, path: &Path, link: &Path) -> Option<PathBuf> {
+        let real = std::fs::canonicalize(path).ok()?;
+        // Whoever may write to the smallest of them may have laid it.
+        let stays = self.changes.iter().filter(|place| link.starts_with(place)).all(|place| real.starts_with(place));
+        if stays { Some(real) } else { interpreter_behind(link, self.home.as_deref()) }
+    }
+
+    fn taken(&mut self, path: PathBuf, found: Result<PathBuf, PathBuf>) -> Option<PathBuf> {
+        match found {
             Ok(real) => {
                 if real != path {
                     self.links.push((path, real.clone()));
@@ -148,7 +170,7 @@ impl Lookup {
     /// The same for all of them, or for none.
     fn all(&mut self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
         let count = paths.len();
-        let led: Vec<_> = paths.into_iter().map_while(|path| self.led(path)).collect();
+        let led: Vec<_> = paths.into_iter().map_while(|path| self.shown(path)).collect();
         if led.len() == count { led } else { Vec::new() }
     }
 }
@@ -164,7 +186,8 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let explicit = here(&sandbox.writable);
     let own: Vec<PathBuf> = explicit.iter().chain(&named.writable).map(|path| real(path)).collect();
     let changes = own.iter().chain(others).cloned().collect();
-    let mut lookup = Lookup { changes, links: Vec::new() };
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let mut lookup = Lookup { changes, home, links: Vec::new() };
     // What was named and led elsewhere since stays as it is named: it cannot be mounted, so nothing starts.
     let mut writable: Vec<_> = explicit.into_iter().map(|path| lookup.led(path.clone()).unwrap_or(path)).collect();
     for path in named.writable {
@@ -189,7 +212,7 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     read_only.extend(own.iter().filter_map(|directory| base_of_environment(directory, launch)));
     read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
     let read_only = read_only.into_iter().filter(|path| path.is_absolute());
-    let read_only = read_only.filter_map(|path| lookup.led(path)).collect();
+    let read_only = read_only.filter_map(|path| lookup.shown(path)).collect();
     Files { read_only, writable, hidden, links: lookup.links }
 }
 
@@ -545,6 +568,59 @@ mod tests {
         }
         let words = ["./sub", "./planted", "sub", "--at=.", "/usr"].map(OsString::from);
         assert_eq!(meant(&words, &place("ws")), [place("ws/sub"), place("ws"), "/usr".into()]);
+    }
+
+    #[test]
+    fn a_link_that_gives_its_server_nothing_is_followed_to_be_read() {
+        let (_held, root) = with_links();
+        let place = |name: &str| root.join(name);
+        for file in ["base/bin/python3.12", "base/lib/python3.12/os.py", "ws/.venv/pyvenv.cfg", "ws/.venv/bin/tool"] {
+            std::fs::create_dir_all(place(file).parent().unwrap()).unwrap();
+            std::fs::write(place(file), format!("#!{}\n", place("ws/.venv/bin/python").display())).unwrap();
+            std::fs::set_permissions(place(file), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for (name, target) in
+            [("ws/.venv/bin/python", "base/bin/python3.12"), ("ws/inner", "ws/sub"), ("ws/sub/out", "ws/other")]
+        {
+            std::os::unix::fs::symlink(place(target), place(name)).unwrap();
+        }
+        let seen = |program: &str, arguments, argument: &str, others: &[&str]| {
+            let sandbox =
+                Sandbox { arguments, read_only: Vec::new(), writable: Vec::new(), hidden: Vec::new(), ..sandbox() };
+            let mut launch = Launch::new(place(program));
+            launch.env = Environment::empty();
+            launch.env.set("HOME", place("home"));
+            launch.args = vec![place(argument).into()];
+            let others: Vec<_> = others.iter().map(|name| place(name)).collect();
+            confine(&mut launch, &sandbox, &place("elsewhere"), &others);
+            let confinement = launch.confinement.unwrap();
+            let seen = confinement.read_only.iter().chain(&confinement.writable);
+            seen.filter_map(|path| path.strip_prefix(&root).ok().map(Path::to_owned)).collect::<Vec<_>>()
+        };
+        use Arguments::{Ro, Rw, Unseen};
+        // An environment's interpreter, named itself or by the first line of a tool of the environment.
+        for program in ["ws/.venv/bin/python", "ws/.venv/bin/tool"] {
+            let seen = seen(program, Unseen, "x", &["ws"]);
+            assert!(seen.contains(&"ws/.venv".into()) && seen.contains(&"base".into()), "{program}: {seen:?}");
+        }
+        for (arguments, argument, others, expected) in [
+            (Ro, "ws/inner", &["ws"][..], Some("ws/sub")),
+            // To write there is more: names may be held in one place that are not in the other.
+            (Rw, "ws/inner", &["ws"], None),
+            (Ro, "ws/planted", &["ws"], None),
+            // It may be of a server that may write to less.
+            (Ro, "ws/sub/out", &["ws", "ws/sub"], None),
+            (Ro, "ws/sub/out", &["ws"], Some("ws/other")),
+        ] {
+            let seen = seen("absent", arguments, argument, others);
+            let found: Vec<_> =
+                seen.iter().filter(|path| path.starts_with("ws") || path.starts_with("secret")).collect();
+            assert_eq!(
+                found,
+                expected.map(PathBuf::from).iter().collect::<Vec<_>>(),
+                "{arguments:?} {argument} {others:?}"
+            );
+        }
     }
 
     #[test]

@@ -69,10 +69,19 @@ pub(super) fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
 /// Whoever may write there may lead it elsewhere, so it is only ever an interpreter's own installation.
 pub(super) fn base_of_environment(directory: &Path, launch: &Launch) -> Option<PathBuf> {
     let home = launch.env.get("HOME").map(PathBuf::from);
-    let file = std::fs::canonicalize(directory.join(".venv/bin/python")).ok()?;
-    let is_python = file.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("python"));
-    let base = installation(&file, home.as_deref()).filter(|base| !base.join("pyvenv.cfg").exists())?;
-    (is_python && is_executable(&file) && base != Path::new("/usr")).then_some(base)
+    let file = interpreter_behind(&directory.join(".venv/bin/python"), home.as_deref())?;
+    installation(&file, home.as_deref()).filter(|base| base != Path::new("/usr"))
+}
+
+/// The interpreter that a link in an environment of Python leads to, if it is one of an installation that is no environment itself.
+pub(super) fn interpreter_behind(link: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let bin = link.parent()?;
+    let file = std::fs::canonicalize(link).ok()?;
+    let is_python =
+        |path: &Path| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("python"));
+    let is_environment = bin.file_name() == Some(OsStr::new("bin")) && bin.with_file_name("pyvenv.cfg").is_file();
+    let base = installation(&file, home).filter(|base| !base.join("pyvenv.cfg").exists());
+    (is_environment && is_python(link) && is_python(&file) && is_executable(&file) && base.is_some()).then_some(file)
 }
 
 /// What an interpreter is to run, which is named by whoever wrote the command.

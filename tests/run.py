@@ -45,8 +45,8 @@ COMPANY = {"capture", "features", "first_call", "generated", "labels", "learn", 
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 # Where the words about a failed case begin, and what ends them: those of the next case, step or count.
-FAILED = re.compile(r"^\s*(?:FAIL|FAILED|TIMEOUT|SIG[A-Z]+)\s+\[?.*|^(?:FAIL|ERROR): .*|^error(?:\[\w+\])?: .*")
-NEXT_CASE = re.compile(r"^(?:ok|skip)\s|^\s*PASS\s|^===|^-{5,}$|^\d+ passed, ")
+FAILED = re.compile(r"^\s*(?:FAIL|TIMEOUT|SIG[A-Z]+)\s+\[?.*|^(?:FAIL|ERROR): .*|^error(?:\[\w+\])?: .*")
+NEXT_CASE = re.compile(r"^(?:ok|skip)\s|^\s*PASS\s|^===|^Ran \d+ tests? in |^\d+ passed, ")
 # Of each failed case its first line and its last ones are said again at the end, of so many cases of a step.
 LAST_LINES, MOST_CASES, WIDEST = 2, 8, 240
 
@@ -117,7 +117,7 @@ def failures(output: str) -> list[str]:
             under = True
         elif NEXT_CASE.match(line):
             under = False
-        if under and line.strip():
+        if under and line.strip(" -"):
             cases[-1].append(line.strip()[:WIDEST])
     said = [line for case in cases[:MOST_CASES] for line in case[:1] + case[1:][-LAST_LINES:]]
     return said + ([f"and {len(cases) - MOST_CASES} more"] if len(cases) > MOST_CASES else [])

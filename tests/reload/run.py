@@ -38,6 +38,10 @@ def status(url, body=None):
         return error.code, error.read().decode()
 
 
+def names(entry):
+    return [server["name"] for server in entry["servers"]]
+
+
 class Reload(unittest.TestCase):
     def setUp(self):
         self.begin()
@@ -87,7 +91,7 @@ class Reload(unittest.TestCase):
         self.until(lambda: self.serves("two"))
         self.assertTrue(self.serves("one"))
         self.assertEqual(self.ready(), (200, "ready\n"))
-        self.assertEqual(self.entries("config.reloaded")[-1]["servers"], ["one", "two"])
+        self.assertEqual(names(self.entries("config.reloaded")[-1]), ["one", "two"])
         for kind in ("gateway.started", "config.reloaded"):
             self.assertEqual(self.entries(kind)[-1]["config"], str(self.file))
 
@@ -210,7 +214,7 @@ class Reload(unittest.TestCase):
             self.until(log.exists)
             self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n')
             self.gateway.send_signal(signal.SIGHUP)
-            self.until(lambda: any("two" in entry["servers"] for entry in self.entries("config.reloaded")))
+            self.until(lambda: any("two" in names(entry) for entry in self.entries("config.reloaded")))
             self.assertIsNone(self.gateway.poll(), self.said())
 
     def test_sighup_reloads(self):

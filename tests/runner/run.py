@@ -73,7 +73,8 @@ FAILURES = [
     ("        FAIL [   0.1s] bartizan-mcp parse::tests::one\n        PASS [   0.1s] bartizan-mcp parse::tests::two\n",
      ["FAIL [   0.1s] bartizan-mcp parse::tests::one"]),
     ("error[E0308]: mismatched types\n  --> src/lib.rs:1:2\n", ["error[E0308]: mismatched types", "--> src/lib.rs:1:2"]),
-    ("FAIL: test_worth (x.Runner)\n-----\nerrors=1\n", ["FAIL: test_worth (x.Runner)"]),
+    ("=====\nFAIL: test_worth (x.Runner)\n-----\nTraceback\n  a\nAssertionError: 1 != 2\n\n-----\nRan 1 test in 0.1s\n\nFAILED (failures=1)\n",
+     ["FAIL: test_worth (x.Runner)", "a", "AssertionError: 1 != 2"]),
     ("FAIL  x\n" * 11, ["FAIL  x"] * 8 + ["and 3 more"]),
     ("FAIL  " + "x" * 999, ["FAIL  " + "x" * 234]),
 ]

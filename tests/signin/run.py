@@ -188,14 +188,13 @@ def case_a_sign_in_under_way_does_not_outlive_a_reset():
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             working = [pool.submit(again_and_again, name) for name in ["ann"] * 6 + ["bea"] * 2]
             try:
-                time.sleep(1)
+                wait_for(lambda: all(came.values()), "not both come in")
                 place.user("reset", "ann")
                 time.sleep(1)
             finally:
                 over = True
             for one in working:
                 one.result()
-        check(all(came.values()), "both came in before")
         # Of the earlier ones the store keeps no more than fifty each.
         for name, stays in (("ann", False), ("bea", True)):
             equal({browser.is_signed_in() for browser in came[name][-10:]}, {stays}, name)

@@ -583,6 +583,44 @@ def case_programs_are_named_from_where_the_client_is():
                 equal("the helper" in said, has_one, f"{command}: {said}")
 
 
+def case_paths_are_meant_from_where_the_client_is():
+    """What is named with `../`, and the interpreter of a project's environment, also where the project was given to another server."""
+    with machine() as place:
+        project, sub = place / "project", place / "project" / "sub"
+        sub.mkdir(parents=True)
+        (project / "pyproject.toml").write_text('[project]\nname = "p"\nversion = "0"\n')
+        (project / "server.py").write_text("import sys; print('ran', sys.prefix, file=sys.stderr)\n")
+        subprocess.run([PYTHON, "-m", "venv", "--without-pip", project / ".venv"], check=True, timeout=60)
+        for given in (False, True):
+            if given:
+                check("kept" in told(place / "home", ["sh", "-c", 'touch "$0/kept" && echo kept >&2', project]), "the control: it may write there")
+            for command, cwd in (([".venv/bin/python", "server.py"], project), ([".venv/bin/python", "-m", "server"], project), (["../.venv/bin/python", "../server.py"], sub)):
+                said = told(place / "home", command, cwd=cwd)
+                check(f"ran {project}/.venv" in said, f"{given} {command}: {said}")
+        # An environment that leads to no interpreter of an installation shows nothing.
+        link = project / ".venv" / "bin" / "python"
+        link.unlink()
+        link.symlink_to(place / "outside" / "secret")
+        said = told(place / "home", ["sh", "-c", f"cat {place}/outside/secret >&2; echo done >&2", project])
+        check("done" in said and SECRET not in said, said)
+        # With an option, and what is neither named nor seen.
+        said = told(place / "home", ["sh", "-c", "touch made; ls >&2"], "--rw", "../sub", cwd=sub)
+        check((sub / "made").exists() and "cannot be confined" not in said, said)
+        (place / "outside" / "other.txt").write_text("")
+        said = told(place / "home", ["sh", "-c", "true", "../outside/other.txt"], cwd=place / "work")
+        check("the program does not see ../outside/other.txt" in said, said)
+        # Whoever wrote the command writes no line of what is said of it.
+        said = told(place / "home", ["sh", "-c", "true", f"{place}/none\nbartizan: all is well"])
+        check("there is no" in said and not any(line.startswith("bartizan: all is well") for line in said.splitlines()), said)
+        # A home directory is not proposed to be read as a whole, another one is.
+        own = place / "home" / "state"
+        for home, proposed in ((place / "home", False), (place / "outside", True)):
+            environment = os.environ | {"BARTIZAN_HOME": str(own), "HOME": str(home), "NO_COLOR": "1"}
+            done = subprocess.run([BINARY, "run", "--standalone", "--", "/bin/true", str(place / "home")], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                                  env=environment)
+            equal(("take off its sandbox" in done.stderr, "read-only" in done.stderr), (True, proposed), done.stderr)
+
+
 def case_what_is_lost_is_said_before():
     with machine() as place:
         notes, home = place / "outside" / "notes.db", place / "home"

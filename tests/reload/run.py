@@ -221,6 +221,15 @@ class Reload(unittest.TestCase):
         self.gateway.send_signal(signal.SIGHUP)
         self.until(lambda: self.entries("config.reloaded"))
 
+    def test_no_sighup_is_lost_that_comes_before_it_serves(self):
+        for _ in range(3):
+            self.tearDown()
+            self.begin()
+            log = pathlib.Path(self.directory.name, "audit", "audit.jsonl")
+            self.until(log.exists)
+            self.gateway.send_signal(signal.SIGHUP)
+            self.until(lambda: self.entries("config.reloaded"))
+
     def test_what_needs_a_restart_is_said(self):
         self.file.write_text(GOOD.replace("[admin]\n", "max_connections = 99\n[admin]\n"))
         self.until(lambda: "a change of `listen` takes effect" in self.said())

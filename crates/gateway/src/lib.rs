@@ -107,6 +107,7 @@ pub use metrics::Metrics;
 pub use opinions::check as check_layers;
 pub use policy::Policy;
 pub use recorder::Recorder;
+pub use reload::ConfigFile;
 pub use server::{Server, Transport};
 pub use trials::{Counted, Than, Trials, Tried};
 pub use upstream::{

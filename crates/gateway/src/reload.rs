@@ -3,6 +3,7 @@
 //! A file that does not check leaves everything as it was, and readiness says *degraded* until a good one follows.
 //! What needs new sockets or a new log (`listen`, `admin`, `audit`, `lock`, `store`) waits for a restart, and is said so.
 
+mod file;
 #[cfg_attr(not(feature = "watch"), path = "reload/no_notices.rs")]
 mod notices;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bartizan_config::{Admin, Config, Diagnostic, Diagnostics, Listen, LogFormat, Severity};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -29,6 +30,8 @@ use crate::known_tools;
 use crate::setup::{self, Servers, SetupError};
 use crate::stamp::Stamp;
 use crate::versions;
+
+pub use file::ConfigFile;
 
 /// Editors write in several steps; the last of them counts.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -80,20 +83,11 @@ pub(crate) struct Reloads {
     policies: Mutex<Vec<(PathBuf, Stamp)>>,
 }
 
-fn all_seen(files: &[PathBuf]) -> Vec<(PathBuf, Stamp)> {
-    files.iter().map(|file| (file.clone(), Stamp::of([&**file]))).collect()
-}
-
 impl Reloads {
-    /// Of `file`, which need not be there, and held `content` when it was read; anything else counts as a change.
-    pub(crate) fn new(
-        (file, content): (PathBuf, Option<Vec<u8>>),
-        place: Place,
-        gateway: Arc<Gateway>,
-        started: Config,
-    ) -> Arc<Reloads> {
-        let policies = Mutex::new(all_seen(&started.policy_files));
-        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content), policies })
+    /// Of `file`, which need not be there and was `started` when it was read.
+    pub(crate) fn new(file: ConfigFile, place: Place, gateway: Arc<Gateway>, started: Config) -> Arc<Reloads> {
+        let ConfigFile { path: file, content, policies } = file;
+        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content), policies: Mutex::new(policies) })
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -104,12 +98,12 @@ impl Reloads {
     /// until that is done.
     pub(crate) fn look(&self, forced: bool) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = content(&self.file);
+        let now = file::content(&self.file);
         if forced || now != *last {
             *last = now;
             // Before they are read: what happens to them from now on is a change. Also those of a file that is refused, for
             // one of them may be what is wrong with it.
-            let named = all_seen(&Config::named_policies(&self.file));
+            let named = file::policies_of(&self.file);
             let is_applied = apply(&self.file, &self.place, &self.gateway, &self.started);
             let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
             if is_applied {
@@ -133,47 +127,39 @@ impl Reloads {
     }
 }
 
-/// What a file holds; none if there is no file.
-pub(crate) fn content(file: &Path) -> Option<Vec<u8>> {
-    if file.is_file() { std::fs::read(file).ok() } else { None }
+/// Takes SIGHUP for a word to reload: from now on it ends nothing, and none is lost that comes before anybody watches.
+///
+/// # Errors
+/// If the system lets nobody receive it.
+pub(crate) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
-/// Reloads the file as [`watch`] does, as soon as there is a directory for it, and at once if it is not what it was.
-pub(crate) async fn watch_later(reloads: Arc<Reloads>) {
+/// Reloads the file whenever it changes or one of `hangups` comes, as soon as there is a directory for it, and at once if
+/// it is not what it was.
+pub(crate) async fn watch(reloads: Arc<Reloads>, mut hangups: Signal) {
     while !directory_of(&reloads.file).is_dir() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let watching = watch(Arc::clone(&reloads));
-    reloads.look(false);
-    watching.await;
-}
-
-/// Reloads the file whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on
-/// it.
-pub(crate) fn watch(reloads: Arc<Reloads>) -> impl Future<Output = ()> {
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notices::of(&reloads.file, sender);
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration file cannot be watched; send SIGHUP to reload it");
     }
-    let hangup = signal(SignalKind::hangup());
-    async move {
-        let _watcher = watcher;
-        let Ok(mut hangup) = hangup else { return };
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let forced = tokio::select! {
-                Some(()) = changes.recv() => false,
-                Some(()) = hangup.recv() => true,
-                // They may be anywhere, and there are few: nobody has to be told of each by the system.
-                _ = looks.tick() => if reloads.have_policies_changed() { true } else { continue },
-                else => return,
-            };
-            tokio::time::sleep(SETTLE).await;
-            while changes.try_recv().is_ok() {}
-            reloads.look(forced);
-        }
+    reloads.look(false);
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let forced = tokio::select! {
+            Some(()) = changes.recv() => false,
+            Some(()) = hangups.recv() => true,
+            // They may be anywhere, and there are few: nobody has to be told of each by the system.
+            _ = looks.tick() => if reloads.have_policies_changed() { true } else { continue },
+            else => return,
+        };
+        tokio::time::sleep(SETTLE).await;
+        while changes.try_recv().is_ok() {}
+        reloads.look(forced);
     }
 }
 

@@ -1,7 +1,6 @@
 //! `bartizan serve`: the gateway of a team, from start to graceful end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::files::place_of;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::issuer::Issuer;
-use crate::reload::{self, Place, Reloads};
+use crate::reload::{self, ConfigFile, Place, Reloads};
 use crate::setup::{self, SetupError};
 use crate::trials::Trials;
 pub use crate::unconfined::Unconfined;
@@ -41,6 +40,9 @@ pub enum ServeError {
     /// There are no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The system lets nobody receive signals.
+    #[error("cannot receive signals: {0}")]
+    Signals(std::io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}, the `address` of [{table}]: {source}")]
     Listen {
@@ -71,21 +73,25 @@ pub struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// Starts serving. `file` is watched for changes, if there is one.
+/// Starts serving a configuration that is from no file.
 ///
 /// # Errors
 /// If the log or the lock file cannot be opened, or an address cannot be listened on.
-pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, ServeError> {
-    start_with(config, file, Unconfined::Named(Vec::new())).await
+pub async fn start(config: &Config) -> Result<Running, ServeError> {
+    start_with(config, None, Unconfined::Named(Vec::new())).await
 }
 
-/// The same, where these servers may run unconfined if the configuration says so as well.
+/// Starts serving `config`, where these servers may run unconfined if it says so as well. If it is from `file`, changes of
+/// that are put in force, and SIGHUP has it read again.
 ///
 /// # Errors
 /// As [`start`]; and if one is named that the configuration confines or does not have.
-pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined) -> Result<Running, ServeError> {
-    // Before anything says that it is served: whoever reads that may well change it at once.
-    let file = file.map(|file| (file.clone(), reload::content(&file)));
+pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfined) -> Result<Running, ServeError> {
+    // Before anything says that it is served: whoever reads that may well ask for a change at once.
+    let file = match file {
+        Some(file) => Some((file, reload::hangups().map_err(ServeError::Signals)?)),
+        None => None,
+    };
     let gateway = setup::gateway(config)?;
     setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
@@ -116,7 +122,7 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": described,
         "isolation": isolation.to_string(), "mode": config.settings.mode.as_str(),
-        "config": file.as_ref().map(|(file, _)| place_of(file)), "lock": place_of(&gateway.lock),
+        "config": file.as_ref().map(|(file, _)| place_of(file.path())), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
     if gateway.recorder.is_new() {
@@ -151,12 +157,12 @@ pub async fn start_with(config: &Config, file: Option<PathBuf>, free: Unconfined
             stopped,
         )));
     }
-    if let Some(file) = file {
+    if let Some((file, hangups)) = file {
         let database = Arc::clone(&gateway.database);
         let place =
             Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace, database };
         let reloads = Reloads::new(file, place, Arc::clone(&gateway), config.clone());
-        tasks.push(tokio::spawn(reload::watch_later(reloads)));
+        tasks.push(tokio::spawn(reload::watch(reloads, hangups)));
     }
     let control = control::serve(&gateway);
     Ok(Running { control, address, admin: admin_address, certificates, gateway, front, stop, tasks })

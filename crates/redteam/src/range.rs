@@ -91,7 +91,7 @@ impl Range {
         let config = tried(config, home.path(), &servers, untried)?;
         let has_key = config.auth.required || caller.name.is_some() || !caller.roles.is_empty();
         let key = if has_key { Some(key(&home.path().join(STORE), caller).await?) } else { None };
-        let running = serve::start(&config, None).await?;
+        let running = serve::start(&config).await?;
         let has_policies = config.settings.policies.is_some();
         Ok(Range { running, servers, has_policies, log: config.audit.directory, key })
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bartizan_gateway::run;
+use bartizan_gateway::{ConfigFile, run};
 use clap::Args;
 
 use crate::common;
@@ -35,11 +35,13 @@ impl Arguments {
             return Ok(Outcome::Clean);
         }
         bartizan_sandbox::leave_session();
+        // Bridges name it from other directories.
+        let named = self.config.clone().map(|file| std::fs::canonicalize(&file).unwrap_or(file));
+        // What happens to it while it is read, and while others are waited for, is not lost.
+        let file = named.or_else(common::user_config_place).map(ConfigFile::at);
         let config = common::user_config(self.config.as_deref())?;
         common::log_to_stderr("info", false);
-        // Bridges name it from other directories.
-        let named = self.config.map(|file| std::fs::canonicalize(&file).unwrap_or(file));
-        let (file, paths) = (named.or_else(common::user_config_place), common::paths()?);
+        let paths = common::paths()?;
         common::block_on(run::daemon(&config, file, &paths, Duration::from_secs(self.idle)))?;
         Ok(Outcome::Clean)
     }

@@ -6,8 +6,8 @@ mod trials;
 use std::path::{Path, PathBuf};
 
 use bartizan_config::{Config, Diagnostic, Severity};
-use bartizan_gateway::check_tools;
 use bartizan_gateway::serve::{self, ServeError, Unconfined};
+use bartizan_gateway::{ConfigFile, check_tools};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -48,6 +48,8 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        // What happens to it while it is read is not lost.
+        let file = ConfigFile::at(self.config.clone());
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
         let more = check_tools(&config).into_iter().chain(baseline_warning(&self.config, &config));
@@ -56,9 +58,7 @@ impl Arguments {
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
-            // What has the file read again once it is served would otherwise be the end until then.
-            let _hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
-            let started = serve::start_with(&config, Some(self.config), allowed(self.allow_unconfined)).await;
+            let started = serve::start_with(&config, Some(file), allowed(self.allow_unconfined)).await;
             let running = started.map_err(|error| unstarted(&error))?;
             notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));
             let public = running.public_url();

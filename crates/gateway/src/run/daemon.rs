@@ -1,7 +1,7 @@
 //! The user's Bartizan: started by the first bridge, gone when none has been there for a while.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::changes;
 use crate::control;
 use crate::files::place_of;
 use crate::gateway::Gateway;
-use crate::reload::{self, Place, Reloads, Told, notes};
+use crate::reload::{self, ConfigFile, Place, Reloads, Told, notes};
 use crate::server::Complain;
 use crate::setup::{self, SetupError};
 
@@ -57,9 +57,9 @@ struct Serving {
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
-pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
-    // What follows may wait for others, while the file changes.
-    let held = file.as_deref().and_then(reload::content);
+pub async fn daemon(config: &Config, file: Option<ConfigFile>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
+    // What follows may wait for others.
+    let hangups = reload::hangups().map_err(RunError::Signals)?;
     paths.prepare()?;
     paths.check_socket()?;
     let _lock = only_one(paths).await?;
@@ -67,15 +67,16 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     set_up.audit.directory = paths.audit();
     let gateway = opened(&set_up).await?;
     gateway.config.send_replace(Some(Arc::new(set_up)));
-    let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
-    let notes = ArcSwap::from_pointee(notes(config, file.as_deref()));
+    let path = file.as_ref().map(ConfigFile::path);
+    let read = path.filter(|file| file.is_file()).map(place_of);
+    let notes = ArcSwap::from_pointee(notes(config, path));
     let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });
     let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
-        Reloads::new((file, held), place, Arc::clone(&gateway), config.clone())
+        Reloads::new(file, place, Arc::clone(&gateway), config.clone())
     });
     if let Some(reloads) = &reloads {
-        tokio::spawn(reload::watch_later(Arc::clone(reloads)));
+        tokio::spawn(reload::watch(Arc::clone(reloads), hangups));
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };

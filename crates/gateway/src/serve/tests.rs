@@ -125,7 +125,7 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
     let file = home.path().join("bartizan.toml");
     std::fs::write(&file, format!("[audit]\ndirectory = 'audit'\n{text}")).unwrap();
     let config = Config::load(&file).unwrap().0;
-    let running = start(&config, None).await.unwrap();
+    let running = start(&config).await.unwrap();
     let policy = Policy {
         pipeline: Pipeline::new(Settings::default()).unwrap().with_guard(&BROKEN, Box::new(Broken)),
         limiter: Limiter::default(),
@@ -170,7 +170,7 @@ async fn what_is_refused_without_a_message_is_counted_under_its_rule() {
                 [server.one]\nurl = 'http://127.0.0.1:1/'\n";
     std::fs::write(&file, text).unwrap();
     let config = Config::load(&file).unwrap().0;
-    let running = start(&config, None).await.unwrap();
+    let running = start(&config).await.unwrap();
     let local = "Host: localhost\r\nContent-Type: application/json";
     let requests = [
         ("edge.host", "POST /mcp/one", "Host: evil.example"),

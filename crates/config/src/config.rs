@@ -100,6 +100,8 @@ pub struct Config {
     pub only_for_serve: Vec<String>,
     /// The file that it was read from, if any.
     pub file: Option<PathBuf>,
+    /// The files whose text stands in it, by `file:PATH`.
+    pub(crate) read_files: Vec<PathBuf>,
     pub(crate) written: Written,
 }
 
@@ -455,14 +457,14 @@ fn read_text(
     for place in source.secrets() {
         problems.hide(text.get(place).unwrap_or_default());
     }
-    expand(&mut root, environment, &mut problems);
+    let read_files = expand(&mut root, environment, &mut problems);
     profiles::apply(&mut root, &mut problems);
     let config = Reading { root: &root, environment, locks }.config(&mut problems);
     let warnings = problems.into_result(&source)?;
     match config.map(|config| config.written_in(&root, &source)) {
         Some(config) => {
             let warnings = warnings.into_iter().chain(config.without_effect().iter().cloned()).collect();
-            Ok((config, warnings))
+            Ok((Config { read_files, ..config }, warnings))
         }
         None => Err(unusable(name)),
     }
@@ -568,6 +570,7 @@ impl Reading<'_> {
             log: Log { level: file.log.level, format: file.log.format },
             only_for_serve: self.only_for_serve(),
             file: None,
+            read_files: Vec::new(),
             written: Written::default(),
         };
         self.pipeline(&config.settings, problems);

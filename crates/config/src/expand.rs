@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bartizan_keyring::{KeyringError, Kind, Name};
 use toml::de::DeValue;
@@ -29,10 +29,13 @@ const WORKSPACE: &str = "workspace";
 /// How it stays in what is checked, until it is known.
 pub(crate) const WORKSPACE_REFERENCE: &str = "${workspace}";
 
-/// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret.
-pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) {
+/// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret. The
+/// files that were read are returned.
+pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) -> Vec<PathBuf> {
     let place = root.span();
-    Expander { environment, problems, is_keyring_slow: false }.walk(root, &(place.start..place.start), &mut Vec::new());
+    let mut expander = Expander { environment, problems, is_keyring_slow: false, files: Vec::new() };
+    expander.walk(root, &(place.start..place.start), &mut Vec::new());
+    expander.files
 }
 
 struct Expander<'a> {
@@ -40,6 +43,8 @@ struct Expander<'a> {
     problems: &'a mut Problems,
     /// Whether the keyring gave no answer once: it is not waited for again.
     is_keyring_slow: bool,
+    /// The files that were read.
+    files: Vec<PathBuf>,
 }
 
 impl Expander<'_> {
@@ -183,6 +188,7 @@ impl Expander<'_> {
                         .warn(place.clone(), format!("{shown} holds a secret and is open to other users"))
                         .help(format!("chmod 600 {shown}"));
                 }
+                self.files.push(path);
                 Some(text)
             }
             Err(why) => {

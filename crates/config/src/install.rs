@@ -249,11 +249,21 @@ impl Reading {
     }
 }
 
+/// How files of packages end.
+const ARCHIVES: &[&str] = &[".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".zip", ".whl", ".egg"];
+
 /// A package of a registry, as its installer takes it.
 fn name(with: Installer, text: &str) -> Result<String, String> {
     let wrong = || format!("`{text}` is no package of a registry, such as `name` or `name@1.2.3`");
     let plain = |c: char| c.is_ascii_alphanumeric() || "@/._~^<>=!*+-[],".contains(c);
-    if text.is_empty() || !text.chars().all(plain) || text.starts_with(['-', '.', '/', '~']) {
+    // A version that begins with a dot is a directory to npm, and a name that ends so a file to both.
+    let is_file = || ARCHIVES.iter().any(|end| text.to_ascii_lowercase().ends_with(end));
+    if text.is_empty()
+        || !text.chars().all(plain)
+        || text.starts_with(['-', '.', '/', '~'])
+        || text.contains("@.")
+        || is_file()
+    {
         return Err(wrong());
     }
     match with {
@@ -313,6 +323,11 @@ mod tests {
             (Npm, "npx someone/repository", "no package of a registry"),
             (Npm, "npx https://example.com/x.tgz", "no package of a registry"),
             (Npm, "npx github:a/b", "no package of a registry"),
+            (Npm, "npx a@..", "no package of a registry"),
+            (Npm, "npx a@.", "no package of a registry"),
+            (Npm, "npx a.tgz", "no package of a registry"),
+            (Npm, "npx -p a@b.TAR.gz c", "no package of a registry"),
+            (Uv, "uvx --from a.whl b", "no package of a registry"),
             (Npm, "npx -p a ../b", "no name of a program"),
             (Uv, "uvx git+https://example.com/x", "no package of a registry"),
             (Uv, "uvx --from ./x y", "no package of a registry"),

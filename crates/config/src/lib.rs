@@ -37,6 +37,7 @@ mod redteam;
 mod sandbox;
 mod schema;
 mod secret;
+mod secret_files;
 mod servers;
 mod sign_in;
 mod suggest;
@@ -60,12 +61,12 @@ pub use machine::{NAME_IT, names_unseen};
 pub use model::Model;
 pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
-pub use paths::{bartizan_home, plain as plain_path, user_config_place};
+pub use paths::{bartizan_home, is_path, plain as plain_path, user_config_place};
 pub use profiles::{PROFILES, Profile, built_in};
 pub use redteam::Redteam;
 pub use sandbox::{
     AUTO, Allowed, Arguments, BoundSecret, DATABASES, Level as SandboxLevel, NetLimits, Reachable, Required, Sandbox,
-    UNCONFINED,
+    UNCONFINED, runner,
 };
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};

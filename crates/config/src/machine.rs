@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::Environment;
-use crate::paths::plain as plain_path;
+use crate::paths::{is_path, plain as plain_path};
 use crate::problems::Problems;
-use crate::sandbox::{Arguments, DATABASES, Level, Sandbox};
+use crate::sandbox::{Arguments, DATABASES, Level, Sandbox, runner};
 use crate::servers::{Command, Server, Upstream};
 use crate::suggest;
 use crate::tree::{self, Node};
@@ -36,8 +36,11 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     } else if let Some((why, help)) = no_program(command, environment) {
         problems.warn(tree::place(root, &path("command")), why).help(help);
     }
-    check_sandbox(name, &command.sandbox, root, problems);
-    check_arguments(name, command, &environment.directory, root, problems);
+    if let Some((text, help)) = fetches(command) {
+        problems.warn(tree::place(root, &path("command")), text).help(help);
+    }
+    check_sandbox(name, &command.sandbox, root, environment, problems);
+    check_arguments(name, command, root, environment, problems);
     check_variables(name, command, root, problems);
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
@@ -53,9 +56,31 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     }
 }
 
+/// What is to be said of a command that fetches packages in a form that is not known as that: it would do so at each start, with
+/// the server's secrets.
+fn fetches(command: &Command) -> Option<(String, String)> {
+    let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    let word = |at: usize| command.arguments.get(at).map_or("", String::as_str);
+    let (words, runner, more) = match (name(&command.program).as_str(), word(0), word(1)) {
+        ("uv", "tool", "run") => ("uv tool run", "uvx", ""),
+        ("npm", "exec" | "x", _) => ("npm exec", "npx", ""),
+        ("pnpm" | "yarn", "dlx", _) => ("dlx", "npx", ""),
+        ("bunx", ..) => ("bunx", "npx", ""),
+        ("pipx", "run", _) => ("pipx run", "uvx", ""),
+        ("env", ..) => {
+            let runner = command.arguments.iter().find_map(|word| runner(&name(word)))?;
+            (runner, runner, ", and what `env` sets as variables of the server")
+        }
+        _ => return None,
+    };
+    let text = format!("what `{words}` fetches at each start it cannot fetch confined, unless it reaches a registry");
+    let help = format!("write `{runner} PACKAGE` as the command, which is installed first and kept{more}");
+    (command.sandbox.level != Level::None).then_some((text, help))
+}
+
 /// What a sandbox names that is not there: what is to be read would be left out silently, and without what is to be
 /// written nothing starts.
-fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, problems: &mut Problems) {
+fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, environment: &Environment, problems: &mut Problems) {
     for (key, paths) in [("ro", &sandbox.read_only), ("rw", &sandbox.writable), ("hide", &sandbox.hidden)] {
         for (index, path) in paths.iter().enumerate() {
             let place = || tree::place(root, &["server", name, "sandbox", "fs", key, &index.to_string()]);
@@ -63,8 +88,10 @@ fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, problems: &mut 
                 let help =
                     if key == "rw" { "make it, or name the directory that it is to be in" } else { "it is left out" };
                 problems.warn(place(), format!("there is no {}", path.display())).help(help);
-            } else if path == Path::new("/") {
-                problems.warn(place(), "the program sees the whole machine").help("name what it needs");
+            } else if key != "hide" && path == Path::new("/") {
+                problems.warn(place(), "the program sees the whole machine").help(NAME_LESS);
+            } else if key != "hide" && holds_home(path, environment) {
+                problems.warn(place(), ALL_OF_HOME).help(NAME_LESS);
             }
         }
     }
@@ -128,40 +155,73 @@ fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mu
     }
 }
 
-/// Files and directories among the arguments that the program does not see.
-fn check_arguments(name: &str, command: &Command, here: &Path, root: &Node<'_>, problems: &mut Problems) {
-    let sandbox = &command.sandbox;
-    if sandbox.arguments == Arguments::Unseen {
-        return;
-    }
-    let is_database = |path: &Path| {
-        let kind = path.extension().and_then(OsStr::to_str);
-        sandbox.arguments == Arguments::Databases && kind.is_some_and(|kind| DATABASES.contains(&kind))
-    };
-    let script = command.arguments.iter().position(|argument| !argument.starts_with('-'));
-    for (index, argument) in command.arguments.iter().enumerate() {
-        let is_script = script == Some(index) && Path::new(argument).is_file();
-        let value =
-            argument.split_once('=').filter(|_| argument.starts_with('-')).map_or(&**argument, |(_, value)| value);
-        // What begins with `./` or `../` is meant from where the program starts.
-        let is_path = value.starts_with("./") || value.starts_with("../");
-        let full = is_path.then(|| plain_path(&command.cwd.as_deref().unwrap_or(here).join(value)));
-        let full = full.as_deref().and_then(Path::to_str).unwrap_or(value);
-        let path = Path::new(full);
-        // On a line of its own, as whoever wrote the command is not whoever reads it.
-        let shown: String = value.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect();
-        let place = || tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
-        // A file is made by the program, a directory is not.
-        if path.is_absolute() && path.extension().is_none() && matches!(path.try_exists(), Ok(false)) {
-            problems
-                .warn(place(), format!("there is no {shown}, so the program does not see it"))
-                .help("make it before the program starts, if it is a directory that it is to work with");
-        } else if !is_script && !path.is_dir() && !is_database(path) && is_unseen(sandbox, full) {
-            let text = format!("the program does not see {shown}; what it writes there is lost when it ends");
-            problems.warn(place(), text).help(NAME_IT);
+/// Files and directories among the arguments that the program does not see, and such as hold more than it is meant to see.
+fn check_arguments(name: &str, command: &Command, root: &Node<'_>, environment: &Environment, problems: &mut Problems) {
+    let start = command.cwd.as_deref().unwrap_or(&environment.directory);
+    let is_option = |word: &str| word.starts_with('-');
+    let first = command.arguments.iter().position(|word| !is_option(word));
+    for (index, word) in command.arguments.iter().enumerate() {
+        let value = word.split_once('=').filter(|_| is_option(word)).map_or(&**word, |(_, value)| value);
+        let full = plain_path(&start.join(value));
+        let found = if !is_path(Path::new(value)) {
+            // The first one is what a runner runs, or what the program is to do.
+            if first == Some(index) { None } else { other_name(&command.sandbox, value, &full) }
+        } else if first == Some(index) && full.is_file() {
+            // It is what runs.
+            None
+        } else {
+            argument(&command.sandbox, &shown(value), &full, environment)
+        };
+        if let Some((text, help)) = found {
+            let place = tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
+            problems.warn(place, text).help(help);
         }
     }
 }
+
+/// On a line of its own, as whoever wrote a command is not whoever reads what is said of it.
+fn shown(word: &str) -> String {
+    word.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect()
+}
+
+/// What is to be said of a path among the arguments, and what to do.
+fn argument(sandbox: &Sandbox, shown: &str, full: &Path, environment: &Environment) -> Option<(String, String)> {
+    let is_given = sandbox.level != Level::None && sandbox.arguments != Arguments::Unseen;
+    let is_database = || {
+        let kind = full.extension().and_then(OsStr::to_str);
+        sandbox.arguments == Arguments::Databases && kind.is_some_and(|kind| DATABASES.contains(&kind))
+    };
+    // A file is made by the program, a directory is not.
+    if is_given && full.extension().is_none() && matches!(full.try_exists(), Ok(false)) {
+        let help = "make it before the program starts, if it is a directory that it is to work with";
+        return Some((format!("there is no {shown}, so the program does not see it"), help.to_owned()));
+    }
+    if is_given && full.is_dir() {
+        return holds_home(full, environment).then(|| (ALL_OF_HOME.to_owned(), NAME_LESS.to_owned()));
+    }
+    let is_lost = !(is_given && is_database()) && full.to_str().is_some_and(|full| is_unseen(sandbox, full));
+    let text = || format!("the program does not see {shown}; what it writes there is lost when it ends");
+    is_lost.then(|| (text(), NAME_IT.to_owned()))
+}
+
+/// What is to be said of a word that may mean a directory and is not written as one.
+fn other_name(sandbox: &Sandbox, word: &str, full: &Path) -> Option<(String, String)> {
+    let is_given = sandbox.level != Level::None && sandbox.arguments != Arguments::Unseen;
+    (is_given && !word.is_empty() && full.is_dir()).then(|| {
+        let word = shown(word);
+        let text = format!("there is a directory {word}, and the program does not see it");
+        (text, format!("write `./{word}` if it is the one that is meant"))
+    })
+}
+
+/// Whether a directory is the user's home, or that is in it; all of the machine is another matter.
+fn holds_home(directory: &Path, environment: &Environment) -> bool {
+    let home = environment.variables.get("HOME").map(Path::new);
+    directory.parent().is_some() && home.is_some_and(|home| home.starts_with(directory))
+}
+
+const ALL_OF_HOME: &str = "the program sees all of your home directory, with the keys and passwords that lie there";
+const NAME_LESS: &str = "name what it needs";
 
 fn no_directory(path: &Path) -> Option<String> {
     match fs::metadata(path) {

@@ -23,6 +23,13 @@ pub fn user_config_place(variable: impl Fn(&str) -> Option<OsString>) -> Option<
     directory.map(|directory| directory.join("bartizan/bartizan.toml"))
 }
 
+/// Whether a word of a command is meant as a path: what else it may be, such as a command or the name of a package, might be
+/// the name of a directory too, in a place that somebody else filled.
+#[must_use]
+pub fn is_path(word: &Path) -> bool {
+    matches!(word.components().next(), Some(Component::RootDir | Component::CurDir | Component::ParentDir))
+}
+
 /// The name of a lock file, unless the configuration says otherwise.
 const LOCK: &str = "mcp.lock";
 

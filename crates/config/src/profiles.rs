@@ -47,6 +47,9 @@ impl Profile {
     }
 }
 
+/// The table that says what is installed before a server starts.
+const INSTALL: &str = "install";
+
 /// The profile of that name that is part of the program.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static Profile> {
@@ -79,6 +82,9 @@ pub(crate) fn apply(root: &mut Node<'_>, problems: &mut Problems) {
             .and_then(|server| tree::entry(server, "sandbox"));
         if let Some(sandbox) = sandbox {
             known.complete(sandbox, &mut Vec::new(), problems);
+        }
+        if let Some(server) = tree::entry(root, "server").and_then(|servers| tree::entry(servers, &name)) {
+            known.install(server);
         }
     }
     for name in profiles.keys() {
@@ -131,6 +137,40 @@ impl<'i> Known<'_, 'i> {
         protect(&mut base, &place);
         merge(&mut base, table.clone());
         *table = Spanned::new(table.span(), base.into_inner());
+    }
+
+    /// Has what a runner of packages would fetch installed first, also where another built-in profile is asked for: under none of
+    /// these could it be fetched.
+    fn install(&self, server: &mut Node<'i>) {
+        let program = tree::get(server, &["command", "0"]).and_then(|word| word.get_ref().as_str());
+        let Some(runner) = program.and_then(defaults::runner).and_then(built_in) else { return };
+        let Some(sandbox) = tree::entry(server, "sandbox") else { return };
+        let text = |path: &[&str]| tree::get(sandbox, path).and_then(|node| node.get_ref().as_str());
+        let is_of_the_machine =
+            tree::get(sandbox, &["net", "host"]).and_then(|node| node.get_ref().as_bool()) == Some(true);
+        let is_meant = text(&["profile"]).is_some_and(|name| self.begins_built_in(name))
+            && text(&["level"]) != Some(defaults::UNCONFINED)
+            && !is_of_the_machine;
+        let (place, (table, _)) = (sandbox.span(), DeTable::parse_recoverable(runner.text));
+        if let (true, DeValue::Table(sandbox)) = (is_meant, sandbox.get_mut())
+            && !sandbox.contains_key(INSTALL)
+            && let Some(install) = table.get_ref().get(INSTALL)
+        {
+            let key = Spanned::new(place.clone(), Cow::Borrowed(INSTALL));
+            sandbox.insert(key, at(install.get_ref().clone(), &place));
+        }
+    }
+
+    /// Whether a profile is a built-in one, or begins with one.
+    fn begins_built_in(&self, name: &str) -> bool {
+        let next = |name: &String| {
+            let named = tree::get(self.profiles.get(name)?, &["profile"])?.get_ref().as_str()?;
+            Some(named.to_owned())
+        };
+        // One that begins with itself would go on for ever.
+        let mut on_the_way =
+            std::iter::successors(Some(name.to_owned()), next).take(self.profiles.len().saturating_add(1));
+        on_the_way.any(|name| built_in(&name).is_some())
     }
 
     /// The profile of servers that have no table, or what stands for one; none if there is none of that name.
@@ -375,6 +415,26 @@ mod tests {
             let held = sandbox(command, default, "").unwrap();
             assert_eq!((held.profile.as_deref(), held.arguments), (Some(profile), arguments), "{command}");
         }
+        // What is fetched is installed first under any built-in profile, and where somebody said otherwise it is not.
+        for (command, text, with) in [
+            ("[\"uvx\", \"server\"]", "[server.x.sandbox]\nprofile = \"git\"\n", Some(Installer::Uv)),
+            ("[\"npx\", \"server\"]", "[server.x.sandbox]\nprofile = \"browser\"\n", Some(Installer::Npm)),
+            (
+                "[\"npx\", \"server\"]",
+                "[server.x.sandbox]\nprofile = \"a\"\n[profile.a]\nprofile = \"b\"\n[profile.b]\nprofile = \"git\"\n",
+                Some(Installer::Npm),
+            ),
+            ("[\"npx\", \"server\"]", "[server.x.sandbox]\nprofile = \"a\"\n[profile.a]\nfs.ro = [\"/srv\"]\n", None),
+            ("[\"npx\", \"server\"]", "[server.x.sandbox]\nprofile = \"fetch\"\nnet.host = true\n", None),
+            ("[\"npx\", \"server\"]", "[server.x.sandbox]\n", None),
+            ("[\"node\", \"server\"]", "[server.x.sandbox]\nprofile = \"git\"\n", None),
+        ] {
+            let held = read(command, text).unwrap();
+            assert_eq!(held.install.as_ref().map(|install| install.with), with, "{command} {text}");
+        }
+        let own = "[server.x.sandbox]\nprofile = \"git\"\ninstall = { with = \"npm\", scripts = true }\n";
+        let own = read("[\"npx\", \"server\"]", own).unwrap().install.unwrap();
+        assert!(own.scripts && own.hosts.is_empty(), "what a table says counts as it stands");
         let nothing_said = read("[\"uvx\", \"server\"]", "").unwrap();
         assert_eq!((nothing_said.profile.as_deref(), nothing_said.arguments), (Some("uvx"), Arguments::Rw));
         let none = sandbox("[\"npx\", \"-y\", \"server\"]", "none", "").unwrap();

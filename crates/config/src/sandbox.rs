@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::tree::{self, Node, Place};
 use crate::units::Size;
 
-pub use defaults::{AUTO, UNCONFINED};
+pub use defaults::{AUTO, UNCONFINED, runner};
 pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};

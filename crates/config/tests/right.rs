@@ -40,6 +40,9 @@ impl Machine {
         }
         let mut environment = Environment { directory: directory.path().to_owned(), ..environment() };
         environment.variables.insert("PATH".to_owned(), directory.path().display().to_string());
+        let home = directory.path().join("home");
+        fs::create_dir(&home).unwrap();
+        environment.variables.insert("HOME".to_owned(), home.display().to_string());
         Machine { directory, environment }
     }
 
@@ -55,7 +58,7 @@ impl Machine {
 
 #[test]
 fn what_this_machine_lacks_is_a_warning() {
-    let machine = Machine::with(&["here", "plain"]);
+    let machine = Machine::with(&["here", "plain", "env", "npm", "uv"]);
     let place = machine.directory.path();
     fs::set_permissions(place.join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(place.join("bin")).unwrap();
@@ -85,6 +88,22 @@ fn what_this_machine_lacks_is_a_warning() {
             None,
         ),
         ("command = ['here', '/no/such']\nsandbox = {}".to_owned(), None),
+        (format!("command = ['here', '{there}/bin']\nsandbox = {{}}"), Some("2 the program does not see /")),
+        (format!("command = ['here', '{there}/bin']\nsandbox.fs.ro = ['{there}/bin']"), None),
+        ("command = ['here', 'bin']".to_owned(), None),
+        ("command = ['here', 'serve', 'none']\nsandbox.fs.arguments = 'rw'".to_owned(), None),
+        ("command = ['here', 'serve', 'bin']\nsandbox = {}".to_owned(), None),
+        (
+            "command = ['here', 'serve', 'bin']\nsandbox.fs.arguments = 'rw'".to_owned(),
+            Some("2 there is a directory bin, and the program does not see it | write `./bin`"),
+        ),
+        ("command = ['here', 'serve', './bin']\nsandbox.fs.arguments = 'rw'".to_owned(), None),
+        (
+            "command = ['here']\nsandbox.fs.ro = ['${HOME}']".to_owned(),
+            Some("3 the program sees all of your home directory"),
+        ),
+        ("command = ['here']\nsandbox.fs.ro = ['/']".to_owned(), Some("3 the program sees the whole machine")),
+        ("command = ['here']\nsandbox.fs.hide = ['${HOME}']".to_owned(), None),
         ("command = ['here', '/no/such']".to_owned(), Some("2 there is no /no/such, so")),
         ("command = ['here', '/no/such']\nsandbox.fs.arguments = 'rw'".to_owned(), Some("2 there is no /no/such, so")),
         (
@@ -104,6 +123,12 @@ fn what_this_machine_lacks_is_a_warning() {
             None,
         ),
         ("command = ['here']\ncwd = 'plain'".to_owned(), Some("3 /")),
+        ("command = ['env', 'A=b', 'npx', '-y', 'server']".to_owned(), Some("2 what `npx` fetches at each start")),
+        ("command = ['npm', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches at each start")),
+        ("command = ['npm', 'start']".to_owned(), None),
+        ("command = ['uv', 'run', 'server']".to_owned(), None),
+        ("command = ['uv', 'tool', 'run', 'server']".to_owned(), Some("2 what `uv tool run` fetches")),
+        ("command = ['npm', 'exec', 'server']\nsandbox.level = 'none'".to_owned(), None),
         (
             "command = ['here']\npass_env = ['HOME', 'NONE_SUCH']".to_owned(),
             Some("3 the environment variable `NONE_SUCH` is not set here | the program"),
@@ -201,7 +226,7 @@ fn guards() {
 fn texts_are_expanded() {
     let config = parse(
         "[server.a]\ncommand = ['a', '${workspace}', '--home=${HOME}', '$${HOME}', '${NONE:-x}', '${EMPTY:-y}', '${EMPTY}']\n\
-         env = { T = 'Bearer ${TOKEN}' }\nsandbox = {}\n[server.b]\nurl = 'https://b.example/${NONE:-mcp}'\n",
+         env = { T = 'Bearer ${TOKEN}' }\nsandbox = { level = 'none' }\n[server.b]\nurl = 'https://b.example/${NONE:-mcp}'\n",
     );
     let a = command(&config, "a");
     assert_eq!(a.arguments, ["${workspace}", "--home=/home/user", "${HOME}", "x", "y", ""]);

@@ -512,15 +512,15 @@ impl Link {
     /// What a server says as it dies is content like any other of it, though it says it on standard error: only what
     /// the guards would let pass in an error goes on to the client.
     fn may_be_told(&self, call: Option<&CallSummary>, error: &UpstreamError) -> bool {
-        let UpstreamError::Ended(words) = error else {
+        let UpstreamError::Ended(ending) = error else {
             return !matches!(error, UpstreamError::NotStarted(_) | UpstreamError::Certificate(_));
         };
-        let (Some(call), false) = (call, words.is_empty()) else { return true };
+        let (Some(call), false) = (call, ending.words().is_empty()) else { return true };
         let policy = self.gateway.policy.load();
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":0,"message":{}}}}}"#,
             call.id.to_json(),
-            bartizan_mcp::quote(words)
+            bartizan_mcp::quote(ending.words())
         );
         let Ok(message) = Message::parse(json, &policy.limits) else { return false };
         let profile = self.server.profile.load();

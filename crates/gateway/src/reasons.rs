@@ -426,7 +426,13 @@ pub const ALL: &[Reason] = &[
         "see why in Bartizan's log: a file of a token, the store or its master key, or an authorization server",
     ),
     reason("upstream.crowded", "too many large answers arrived at once", "try again"),
-    reason("upstream.ended", "the server ended before it answered", SERVER),
+    reason(
+        "upstream.ended",
+        "the server ended before it answered",
+        "look at the server: what it wrote to standard error, and whether it works without bartizan. One that is confined \
+         lacks what `fs.ro`, `fs.rw`, `net.allow` and `limits` of its `sandbox`, or `run --ro`, `--rw` and `--allow`, do \
+         not give",
+    ),
     reason(
         "upstream.flood",
         "the server sends more notifications or requests of its own than one session takes",

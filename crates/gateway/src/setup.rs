@@ -40,7 +40,7 @@ use crate::unconfined::Unconfined;
 use crate::upstream::{Endpoint, SharedChild, connections};
 use crate::way_out;
 
-pub use self::tried::{Tried, try_out};
+pub use self::tried::{Tried, changeable, try_out};
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -259,7 +259,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 let sandbox = &*command.sandbox;
                 let way_out = way_out::of(&name, sandbox, &gateway.recorder)
                     .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
-                install::attach(&name, sandbox, &mut launch, &gateway.recorder)
+                install::attach(&name, sandbox, &mut launch, &gateway.recorder, None)
                     .map_err(|why| SetupError::Install { server: name.to_string(), why })?;
                 let exposed = sandbox.exposed.keys().cloned();
                 let program = Program::new(launch, way_out).exposing(exposed);

@@ -87,7 +87,7 @@ impl std::fmt::Debug for Way {
 /// # Errors
 /// If the system trusts no authorities.
 pub(crate) fn of(server: &str, sandbox: &Sandbox, recorder: &Arc<Recorder>) -> io::Result<Option<Arc<WayOut>>> {
-    reported_to(server, sandbox, Arc::new(Log(Arc::clone(recorder))))
+    reported_to(server, sandbox, Arc::new(Log::of_server(recorder)))
 }
 
 /// The same, of which `seen` is told each host that is asked for.
@@ -100,7 +100,7 @@ pub(crate) fn of_told(
     recorder: &Arc<Recorder>,
     seen: Seen,
 ) -> io::Result<Option<Arc<WayOut>>> {
-    reported_to(server, sandbox, Arc::new(Told { log: Log(Arc::clone(recorder)), seen }))
+    reported_to(server, sandbox, Arc::new(Told { log: Log::of_server(recorder), seen }))
 }
 
 /// Opens one for a single start.
@@ -114,6 +114,21 @@ pub(crate) fn open(
     recorder: &Arc<Recorder>,
 ) -> io::Result<Option<Way>> {
     of(server, sandbox, recorder)?.map(|way_out| way_out.open(launch)).transpose()
+}
+
+/// Opens one for what installs a server's packages, where `seen` is told each host that is asked for.
+///
+/// # Errors
+/// As those of [`of`] and [`WayOut::open`].
+pub(crate) fn open_to_install(
+    server: &str,
+    sandbox: &Sandbox,
+    launch: &mut Launch,
+    recorder: &Arc<Recorder>,
+    seen: Seen,
+) -> io::Result<Option<Way>> {
+    let way_out = reported_to(server, sandbox, Arc::new(Told { log: Log::of_installing(recorder), seen }))?;
+    way_out.map(|way_out| way_out.open(launch)).transpose()
 }
 
 /// Opens one of which nothing is recorded, so that nothing leaves: to see whether it can be.
@@ -142,7 +157,7 @@ pub(crate) fn open_to_see(
     let rules: Vec<Rule> = hosts.map_or_else(|| Ok(usual.into()), named)?;
     let limits = *sandbox.policy().map_err(io::Error::other)?.limits();
     let ports = hosts.into_iter().flatten().filter_map(|host| host.rsplit_once(':')).map(|(_, port)| port.to_owned());
-    let sink = Arc::new(Told { log: Log(Arc::clone(recorder)), seen });
+    let sink = Arc::new(Told { log: Log::of_server(recorder), seen });
     let policy = Policy::new(rules, limits);
     made(server, policy, sandbox.secrets.clone(), ports.collect(), sink)?.open(launch).map(Some)
 }

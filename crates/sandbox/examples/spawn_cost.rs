@@ -44,7 +44,7 @@ fn main() {
         let child = confined("cat").spawn().await.unwrap();
         println!("memory of the launcher of a sandbox:\n{}", memory(&parent(child.pid())));
         println!("memory of its first process:\n{}", memory(&child.pid().to_string()));
-        for found in bartizan_sandbox::runtimes() {
+        for found in bartizan_sandbox::runtimes(&[]) {
             with_a_runtime(&found.runtime).await;
         }
     });

@@ -260,7 +260,7 @@ mod tests {
             assert_eq!(confinement.check().err().is_some_and(|why| why.contains(expected)), !expected.is_empty());
         };
         fn runtime(program: &str) -> Runtime {
-            Runtime { kind: crate::RuntimeKind::Runc, program: program.into() }
+            Runtime { program: program.into(), ..Runtime::usual(crate::RuntimeKind::Runc) }
         }
         let protected = |name: &str| Protected { name: name.into(), directory: true };
         assert_eq!(Confinement::default().check(), Ok(()));

@@ -43,7 +43,7 @@ pub fn kept(_limits: &Limits) -> Kept {
 /// # Errors
 /// Never.
 #[expect(clippy::unused_async, reason = "where there is something to find out, it takes time")]
-pub async fn probe() -> io::Result<Host> {
+pub async fn probe(_changeable: Option<Vec<PathBuf>>) -> io::Result<Host> {
     let system = rustix::system::uname();
     let parts = [system.sysname(), system.release(), system.machine()];
     Ok(Host {

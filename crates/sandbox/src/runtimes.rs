@@ -70,30 +70,56 @@ pub struct Runtime {
     pub kind: RuntimeKind,
     /// Its program: a path, or a name that is looked up in this process's `PATH` and where system programs are.
     pub program: PathBuf,
+    /// Directories, without links, in which a server may have laid a program: one that lies there is no runtime.
+    pub changeable: Vec<PathBuf>,
 }
 
 impl Runtime {
     /// The usual program of that kind.
     #[must_use]
     pub fn usual(kind: RuntimeKind) -> Self {
-        Self { kind, program: kind.name().into() }
+        Self { kind, program: kind.name().into(), changeable: Vec::new() }
     }
 
     /// The same with the path of its file.
     pub(crate) fn found(&self) -> Result<Self, SpawnError> {
         let kind = self.kind;
-        let program = find(&self.program, std::env::var_os("PATH").as_deref());
-        let program = program.and_then(|program| std::fs::canonicalize(program).ok());
-        program.map(|program| Self { kind, program }).ok_or_else(|| SpawnError::Required {
-            what: format!(
-                "the level `{}`, and there is no program {:?}; install {} (on Debian and Ubuntu `apt install {}`), or \
-                 name its file as the `runtime`",
-                kind.level(),
-                self.program,
-                if kind == RuntimeKind::Runsc { "gVisor" } else { kind.name() },
-                kind.name(),
-            ),
+        let path = std::env::var_os("PATH");
+        let mut found = candidates(&self.program, path.as_deref()).peekable();
+        let is_there = found.peek().is_some();
+        let program = found.find_map(|file| self.trusted(&file));
+        let changeable = Vec::new();
+        program.map(|program| Self { kind, program, changeable }).ok_or_else(|| SpawnError::Required {
+            what: if is_there {
+                format!(
+                    "the level `{}`, and a server may have changed the program {:?}: it lies where servers may write",
+                    kind.level(),
+                    self.program
+                )
+            } else {
+                self.missing()
+            },
         })
+    }
+
+    /// Where a file is without links, if no server can have laid it there.
+    fn trusted(&self, file: &Path) -> Option<PathBuf> {
+        let real = std::fs::canonicalize(file).ok()?;
+        let named = std::fs::canonicalize(file.parent()?).ok()?;
+        let is_changeable = |path: &Path| self.changeable.iter().any(|place| path.starts_with(place));
+        (!is_changeable(&real) && !is_changeable(&named)).then_some(real)
+    }
+
+    fn missing(&self) -> String {
+        let kind = self.kind;
+        format!(
+            "the level `{}`, and there is no program {:?}; install {} (on Debian and Ubuntu `apt install {}`), or name its \
+             file as the `runtime`",
+            kind.level(),
+            self.program,
+            if kind == RuntimeKind::Runsc { "gVisor" } else { kind.name() },
+            kind.name(),
+        )
     }
 }
 
@@ -106,10 +132,12 @@ pub struct FoundRuntime {
     pub version: Option<String>,
 }
 
-/// The runtimes that would be found here. Each is asked for its version.
+/// The runtimes that would be found here, but in these directories, where a server may have laid one. Each is asked for its
+/// version.
 #[must_use]
-pub fn runtimes() -> Vec<FoundRuntime> {
-    let found = RuntimeKind::ALL.into_iter().filter_map(|kind| Runtime::usual(kind).found().ok());
+pub fn runtimes(changeable: &[PathBuf]) -> Vec<FoundRuntime> {
+    let usual = |kind| Runtime { changeable: changeable.to_vec(), ..Runtime::usual(kind) };
+    let found = RuntimeKind::ALL.into_iter().filter_map(|kind| usual(kind).found().ok());
     found.map(|runtime| FoundRuntime { version: version(&runtime.program), runtime }).collect()
 }
 
@@ -133,13 +161,15 @@ fn version(program: &Path) -> Option<String> {
     Some(line.chars().filter(|sign| !sign.is_control()).take(SAID.1).collect())
 }
 
-fn find(program: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
-    if program.components().count() > 1 {
-        return Some(program.to_owned()).filter(|file| file.is_absolute() && file.is_file());
-    }
+/// The files that a path or a name may mean, the first of them first.
+fn candidates(program: &Path, path: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
+    let is_path = program.components().count() > 1;
+    let itself = Some(program.to_owned()).filter(|_| is_path);
+    let path = path.filter(|_| !is_path);
     let named = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    let directories = named.into_iter().filter(|directory| directory.is_absolute());
-    directories.chain(SYSTEM.iter().map(PathBuf::from)).map(|at| at.join(program)).find(|file| file.is_file())
+    let system = SYSTEM.iter().filter(|_| !is_path).map(PathBuf::from);
+    let found = named.into_iter().chain(system).map(|at| at.join(program)).collect::<Vec<_>>();
+    itself.into_iter().chain(found).filter(|file| file.is_absolute() && file.is_file())
 }
 
 #[cfg(test)]
@@ -166,7 +196,7 @@ mod tests {
     fn what_is_missing_is_said_with_what_to_do() {
         let kind = RuntimeKind::Runsc;
         for program in ["no-such-runtime", "/no/such/runsc", "relative/runsc"] {
-            let refusal = Runtime { kind, program: program.into() }.found().unwrap_err().to_string();
+            let refusal = Runtime { program: program.into(), ..Runtime::usual(kind) }.found().unwrap_err().to_string();
             for part in ["level `vm`", program, "apt install runsc"] {
                 assert!(refusal.contains(part), "{refusal} lacks {part}");
             }
@@ -179,8 +209,34 @@ mod tests {
         let file = place.path().join("runc");
         std::fs::write(&file, "").unwrap();
         let path = std::env::join_paths([Path::new("relative"), place.path()]).unwrap();
-        assert_eq!(find(Path::new("runc"), Some(&path)), Some(file.clone()));
-        assert_eq!(find(&file, None), Some(file));
-        assert_eq!(find(Path::new("no-such-runtime"), Some(&path)), None);
+        let first = |program: &Path, path: Option<&OsStr>| candidates(program, path).next();
+        assert_eq!(first(Path::new("runc"), Some(&path)), Some(file.clone()));
+        assert_eq!(first(&file, None), Some(file));
+        assert_eq!(first(Path::new("no-such-runtime"), Some(&path)), None);
+    }
+
+    #[test]
+    fn what_a_server_may_have_laid_is_no_runtime() {
+        let place = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(place.path()).unwrap();
+        for directory in ["work", "opt", "links"] {
+            std::fs::create_dir(root.join(directory)).unwrap();
+        }
+        for file in ["work/runc", "opt/runc"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("opt/runc"), root.join("work/link")).unwrap();
+        std::os::unix::fs::symlink(root.join("work/runc"), root.join("links/runc")).unwrap();
+        let found = |program: &str, changeable: &[PathBuf]| {
+            let program = root.join(program);
+            let runtime = Runtime { program, changeable: changeable.to_vec(), ..Runtime::usual(RuntimeKind::Runc) };
+            runtime.found().map(|found| found.program).map_err(|error| error.to_string())
+        };
+        let work = [root.join("work")];
+        assert_eq!(found("opt/runc", &work), Ok(root.join("opt/runc")));
+        for program in ["work/runc", "work/link", "links/runc"] {
+            assert!(found(program, &work).unwrap_err().contains("it lies where servers may write"), "{program}");
+            assert!(found(program, &[]).is_ok(), "the control: {program}");
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Arguments {
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let program = std::env::current_exe().map_err(Failure::ours)?;
             let mode = if self.observe { Mode::Observe } else { Mode::Enforce };
-            let confined = bartizan_sandbox::probe().await.is_ok_and(|host| host.confines());
+            let confined = bartizan_sandbox::probe(None).await.is_ok_and(|host| host.confines());
             if !confined {
                 say(
                     "bartizan: servers cannot be confined here, and those of the demo are not; `bartizan doctor` says why",

@@ -6,6 +6,7 @@ mod server;
 use std::path::{Path, PathBuf};
 
 use bartizan_config::Config;
+use bartizan_gateway::setup::changeable;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -68,13 +69,15 @@ impl Arguments {
 }
 
 async fn examine(config: Option<&Config>) -> Result<Examined, Failure> {
-    let probed = bartizan_sandbox::probe().await;
+    let workspace = std::env::current_dir().map_err(Failure::ours)?;
+    let changeable = changeable(config, &workspace).map_err(Failure::ours)?;
+    let probed = bartizan_sandbox::probe(Some(changeable.clone())).await;
     let host =
         probed.map_err(|error| Failure::ours(format!("no process can be started to try this host in: {error}")))?;
     let servers = match config {
-        Some(config) => server::all(config, &host).await,
+        Some(config) => server::all(config, &host, (&workspace, &changeable)).await,
         None => Vec::new(),
     };
-    let ok = servers.iter().all(ServerReport::starts);
+    let ok = host.confines() && servers.iter().all(ServerReport::starts);
     Ok(Examined { format: Examined::FORMAT, ok, host: HostReport::of(&host), servers })
 }

@@ -13,6 +13,8 @@ const SIBLINGS: usize = 4;
 pub(super) const READABLE: usize = 48;
 /// Lines about what is not given, of each kind but of what is hidden.
 const FEW: usize = 16;
+/// Entries below a directory that are looked at before it is given as a whole.
+const LOOKED: usize = 20_000;
 /// In these packages of one program lie, and nothing else.
 const PACKAGES: &[&str] = &["node_modules", "site-packages", "dist-packages"];
 /// What the system makes for each sandbox; the machine's is not needed.
@@ -201,7 +203,8 @@ impl Wanted {
     }
 
     /// Sorts it into what is given and what is not.
-    fn give(self, known: &Known<'_>, given: &mut Given) {
+    fn give(mut self, known: &Known<'_>, given: &mut Given) {
+        self.with_sources();
         let chosen = self.chosen(known);
         let before = given.read_only.keys().chain(given.writable.keys());
         let all: HashSet<PathBuf> = chosen.keys().chain(before).cloned().collect();
@@ -228,6 +231,20 @@ impl Wanted {
         let is_above = |path: &PathBuf| above.contains(path.as_path());
         for (path, by) in from_the_top(self.looked).filter(|(path, _)| !is_given(path) && !is_above(path)) {
             given.refused.add("look", &path, format!("by {by}"));
+        }
+    }
+
+    /// Adds what compiled modules of Python were made from, if they were looked for: without that they are not read.
+    fn with_sources(&mut self) {
+        let source = |(file, by): (&PathBuf, &String)| {
+            let cache = file.parent().filter(|cache| cache.file_name() == Some(OsStr::new("__pycache__")))?;
+            let (module, _) = file.file_name()?.to_str()?.strip_suffix(".pyc")?.split_once('.')?;
+            let source = cache.with_file_name(format!("{module}.py"));
+            (self.looked.contains_key(&source) && source.is_file()).then(|| (source, by.clone()))
+        };
+        let sources: Vec<_> = self.files.iter().filter_map(source).collect();
+        for (source, by) in sources {
+            self.files.entry(source).or_insert(by);
         }
     }
 
@@ -308,9 +325,23 @@ fn packages(file: &Path) -> Option<PathBuf> {
     at.last().map(Path::to_owned)
 }
 
-/// Whether one of its files looks like a secret.
+/// Whether something in it, or below, looks like a secret; also if it is too much to be looked at.
 fn has_secrets(directory: &Path) -> bool {
-    std::fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| looks_secret(&entry.path()))
+    let mut open = vec![directory.to_owned()];
+    let mut looked = 0_usize;
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            looked = looked.saturating_add(1);
+            if looked > LOOKED || looks_secret(&entry.path()) {
+                return true;
+            }
+            let is_packages = PACKAGES.iter().any(|name| entry.file_name() == *name);
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_packages {
+                open.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 fn looks_secret(file: &Path) -> bool {

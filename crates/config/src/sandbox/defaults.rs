@@ -61,13 +61,17 @@ struct Fitting {
 
 /// What fits a command of this program.
 fn fitting(program: &str) -> Fitting {
-    let (profile, with_arguments) = match program.rsplit('/').next() {
+    match runner(program) {
         // What they run works with directories as others do.
-        Some("npx") => ("npx", true),
-        Some("uvx") => ("uvx", true),
-        _ => ("filesystem", false),
-    };
-    Fitting { profile, with_arguments }
+        Some(profile) => Fitting { profile, with_arguments: true },
+        None => Fitting { profile: "filesystem", with_arguments: false },
+    }
+}
+
+/// The profile of commands of this program, if that fetches and starts a package.
+#[must_use]
+pub fn runner(program: &str) -> Option<&'static str> {
+    ["npx", "uvx"].into_iter().find(|name| program.rsplit('/').next() == Some(*name))
 }
 
 impl Fitting {

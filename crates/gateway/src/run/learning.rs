@@ -12,15 +12,17 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_config::learned::{HostUse, hidden};
 use bartizan_config::{Config, SandboxLevel};
-use bartizan_sandbox::{Child, Confinement, ExitStatus, Network, Signal, Watch};
+use bartizan_sandbox::{Child, Confinement, ExitStatus, Launch, Network, Signal, StderrTail, Watch};
 use rustix::event::{PollFd, PollFlags};
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use self::heard::Held;
+use super::complaints::Complaints;
 use super::signals::signals;
 use super::{Inside, Isolation, Paths, RunError, Wrap};
 use crate::setup::{self, SetupError};
@@ -32,6 +34,8 @@ pub use self::ask::Listed;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long it may go on after its client has closed its input, and it has read all of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long it may take to read that.
+const READING: Duration = Duration::from_secs(10);
 /// That whoever writes to a socket has ended that; other systems, where nothing is learnt, have no such word.
 #[cfg(target_os = "linux")]
 const ENDED: PollFlags = PollFlags::RDHUP;
@@ -95,7 +99,8 @@ struct Told {
     left_out: u64,
 }
 
-/// Runs the server with these as its stdin, stdout and stderr, or asks it for its lists itself, and says what it needed.
+/// Runs the server with these as its stdin and stdout, or asks it for its lists itself, and says what it needed. What it
+/// writes to its stderr goes to that of this process, made safe to show: never the stream itself, which may be a terminal.
 ///
 /// # Errors
 /// If it cannot be started so.
@@ -103,7 +108,7 @@ pub async fn learn(
     config: &Config,
     paths: &Paths,
     what: &Learning,
-    stdio: Option<[OwnedFd; 3]>,
+    stdio: Option<[OwnedFd; 2]>,
 ) -> Result<Learned, RunError> {
     let inside = Inside::of_command(config, paths, &what.wrap)?;
     check(&inside)?;
@@ -131,14 +136,16 @@ pub async fn learn(
     }
     let held = Held::new(what, &inside.sandbox, confinement, (basis, installed), (hidden, arguments), unshown);
     let watch = Watch::default();
+    let complaints = Complaints::to_stderr();
+    let (stderr, said) = said(&launch, &complaints)?;
     let (status, listed) = match stdio {
-        Some(stdio) => {
-            let gone = input_ends(&stdio[0])?;
-            let child = launch.spawn_watched(stdio, &watch).await?;
+        Some([stdin, stdout]) => {
+            let gone = input_ends(&stdin)?;
+            let child = launch.spawn_watched([stdin, stdout, stderr], &watch).await?;
             (attended(&child, gone).await, None)
         }
         None => {
-            let (child, ends) = ask::start(&launch, &watch).await?;
+            let (child, ends) = ask::start(&launch, stderr, &watch).await?;
             let mut signals = signals();
             let listed = tokio::select! {
                 listed = ask::lists(ends) => Some(listed),
@@ -150,11 +157,25 @@ pub async fn learn(
             (child.end().await, listed)
         }
     };
+    // Nothing is left that could hold it open, but for what could not be ended.
+    tokio::time::timeout(GRACE, said.ended()).await.ok();
+    complaints.finish();
     // All that it still has to tell is told once it is closed.
     way_out.take();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let run = held.run(&watch.so_far(), told, status, listed.is_some());
     Ok(Learned { profile: run.profile(), status, listed })
+}
+
+/// A stream for the server to complain to, whose lines go where our own do, made safe to show.
+fn said(launch: &Launch, complaints: &Complaints) -> Result<(OwnedFd, StderrTail), RunError> {
+    let make = || {
+        let (ours, theirs) = std::io::pipe()?;
+        Ok((pipe::Receiver::from_owned_fd(ours.into())?, theirs.into()))
+    };
+    let (ours, theirs) = make().map_err(|source| RunError::Path { path: "a pipe".into(), source })?;
+    let private = launch.env.private().into_iter().collect();
+    Ok((theirs, StderrTail::follow(ours, private, complaints.sink())))
 }
 
 /// Refuses what is not looked at.
@@ -189,7 +210,7 @@ fn read_only(confinement: Option<&Confinement>) -> &[PathBuf] {
 fn open(
     inside: &Inside,
     what: &Learning,
-    launch: &mut bartizan_sandbox::Launch,
+    launch: &mut Launch,
     told: &Arc<Mutex<Told>>,
 ) -> Result<Option<way_out::Way>, RunError> {
     let named = match &what.hosts {
@@ -254,7 +275,11 @@ fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<()>, RunError> {
                 break;
             }
         }
-        while rustix::io::ioctl_fionread(&stdin).is_ok_and(|left| left > 0) && !sender.is_closed() {
+        let end = Instant::now() + READING;
+        while rustix::io::ioctl_fionread(&stdin).is_ok_and(|left| left > 0)
+            && Instant::now() < end
+            && !sender.is_closed()
+        {
             std::thread::sleep(Duration::from_millis(50));
         }
         sender.send(()).ok();

@@ -196,7 +196,7 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
     }
     let way_out = way_out::of_told(&name, &sandbox, &gateway.recorder, refusals(&name, complain));
     let way_out = way_out.map_err(|why| SetupError::Egress { server: name.clone(), why })?;
-    setup::install::attach(&name, &sandbox, &mut launch, &gateway.recorder)
+    setup::install::attach(&name, &sandbox, &mut launch, &gateway.recorder, Some(complain.clone()))
         .map_err(|why| SetupError::Install { server: name, why })?;
     Ok(Program::new(launch, way_out).exposing(sandbox.exposed.into_keys()))
 }

@@ -6,16 +6,18 @@
 //! installation it is part of, where that can be told from a directory in which other things lie.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use bartizan_config::{
-    Allowed, Arguments, Command, Config, DATABASES, Installer, Required, Sandbox, SandboxLevel, Upstream,
+    Allowed, Arguments, Command, Config, DATABASES, Installer, Required, Sandbox, SandboxLevel, Upstream, is_path,
 };
 use bartizan_sandbox::{
     Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
 };
 
-use super::programs::{base_of_environment, interpreter_behind, is_named_from_here, program, python, script, stays};
+use super::programs::{
+    Search, base_of_environment, interpreter_behind, is_named_from_here, program, python, script, stays,
+};
 use super::{given, laid};
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
@@ -79,7 +81,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
             launch.env.set(name, value);
         }
     }
-    let Files { read_only, writable, hidden, links } = files(launch, sandbox, workspace, others);
+    let Files { read_only, writable, hidden, links, changes } = files(launch, sandbox, workspace, others);
     for name in ELSEWHERE {
         launch.env.remove(name);
     }
@@ -105,7 +107,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         network: if sandbox.host_network { Network::Host } else { Network::None },
         limits: limits(sandbox),
         exceptions: exceptions(sandbox),
-        runtime: runtime(sandbox),
+        runtime: runtime(sandbox, changes),
         require: sandbox.require.iter().filter_map(guarantee).collect(),
     };
     launch.confinement = Some(confinement);
@@ -118,6 +120,8 @@ struct Files {
     hidden: Vec<PathBuf>,
     /// What is named above and is a link, and where that leads.
     links: Vec<(PathBuf, PathBuf)>,
+    /// Where servers may have laid something.
+    changes: Vec<PathBuf>,
 }
 
 /// Paths as they are without links, each looked up once.
@@ -200,20 +204,26 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let mut read_only: Vec<PathBuf> = system.chain(here(&sandbox.read_only)).chain(named.read_only).collect();
     // A program that can be changed by itself would choose what is seen with it.
     let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
-    for files in [program(launch, &start), script(launch, &start)] {
+    let search = Search::new(launch, &start, &lookup.changes);
+    let instead = search.instead(&launch.program);
+    let is_uv = sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv);
+    let of_python = if is_uv { python(&search) } else { Vec::new() };
+    let of_program = program(&launch.program, &search);
+    for files in [of_program, script(launch, &start)] {
         if !files.iter().any(changeable) {
             read_only.extend(lookup.all(files));
         }
     }
-    if sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv) {
-        read_only.extend(python(launch, &start));
-    }
+    read_only.extend(of_python);
     // Otherwise what keeps such an environment finds it broken, and makes another one in its place.
     read_only.extend(own.iter().filter_map(|directory| base_of_environment(directory, launch)));
     read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
     let read_only = read_only.into_iter().filter(|path| path.is_absolute());
     let read_only = read_only.filter_map(|path| lookup.shown(path)).collect();
-    Files { read_only, writable, hidden, links: lookup.links }
+    if let Some(file) = instead {
+        launch.program = file.into();
+    }
+    Files { read_only, writable, hidden, links: lookup.links, changes: lookup.changes }
 }
 
 fn protected(sandbox: &Sandbox) -> Vec<Protected> {
@@ -293,7 +303,8 @@ pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<(PathBuf, Path
     })
 }
 
-/// What is Bartizan's own on this machine, by a configuration: files, and directories that hold nothing else.
+/// What is Bartizan's own on this machine, by a configuration: files, also those with its secrets, and directories that hold
+/// nothing else.
 pub(crate) fn own(config: &Config) -> Vec<PathBuf> {
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
     let text = |name: &str| std::env::var(name).ok();
@@ -304,6 +315,8 @@ pub(crate) fn own(config: &Config) -> Vec<PathBuf> {
         bartizan_config::user_config_place(|name| std::env::var_os(name)),
     ];
     let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
+    // What is read anew at a reload, a server that could exchange it would have sent to the host that it is for.
+    let own = own.chain(config.secret_files());
     own.chain(usual.iter().flatten().map(PathBuf::as_path)).map(Path::to_owned).collect()
 }
 
@@ -321,7 +334,7 @@ fn guarantee(required: &Required) -> Option<Guarantee> {
 }
 
 /// What gives the level; none where nothing is needed. Whatever the configuration holds, it is nothing of a lower level.
-fn runtime(sandbox: &Sandbox) -> Option<Runtime> {
+fn runtime(sandbox: &Sandbox, changes: Vec<PathBuf>) -> Option<Runtime> {
     let level = match sandbox.level {
         SandboxLevel::Process | SandboxLevel::None => return None,
         SandboxLevel::Container => Level::Container,
@@ -331,7 +344,8 @@ fn runtime(sandbox: &Sandbox) -> Option<Runtime> {
     let fits = |kind: &RuntimeKind| kind.level() == level;
     let kind = named.and_then(RuntimeKind::of).filter(fits).or_else(|| RuntimeKind::ALL.into_iter().find(fits));
     let kind = kind.unwrap_or(RuntimeKind::Runsc);
-    Some(Runtime { kind, program: named.map_or_else(|| kind.name().into(), Path::to_owned) })
+    let program = named.map_or_else(|| kind.name().into(), Path::to_owned);
+    Some(Runtime { kind, program, changeable: changes })
 }
 
 fn in_workspace(path: &Path, workspace: &Path) -> PathBuf {
@@ -405,12 +419,6 @@ fn value(word: &OsString) -> Option<&Path> {
     let word = word.to_str()?;
     let value = if word.starts_with('-') { word.split_once('=').map(|(_, value)| value) } else { Some(word) };
     value.map(Path::new)
-}
-
-/// Whether a word is meant as a path: what else it may be, such as a command or the name of a package, might be the name of a
-/// directory too, in a place that somebody else filled.
-fn is_path(word: &Path) -> bool {
-    matches!(word.components().next(), Some(Component::RootDir | Component::CurDir | Component::ParentDir))
 }
 
 #[cfg(test)]

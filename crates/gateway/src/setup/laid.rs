@@ -43,6 +43,13 @@ pub(super) fn resolve(path: &Path, writable: &[PathBuf]) -> Result<PathBuf, Path
     Ok(real)
 }
 
+/// Whether a file lies in one of these directories, which are real ones, by its name or by where a link has it lie.
+pub(super) fn is_in(file: &Path, places: &[PathBuf]) -> bool {
+    let real = std::fs::canonicalize(file).ok();
+    let named = file.parent().and_then(|directory| std::fs::canonicalize(directory).ok());
+    real.iter().chain(&named).any(|path| places.iter().any(|place| path.starts_with(place)))
+}
+
 fn steps(path: &Path) -> VecDeque<OsString> {
     let named = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
     path.components().filter(|part| named(*part)).map(|part| part.as_os_str().to_owned()).collect()

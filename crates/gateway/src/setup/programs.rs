@@ -13,6 +13,8 @@ use bartizan_config::plain_path;
 use bartizan_sandbox::Launch;
 use rustix::fs::OFlags;
 
+use super::laid;
+
 /// Whether what is named from where the program starts is there, or below, once all links are followed; or has none. Whoever
 /// filled that place may have laid one to somewhere else.
 pub(super) fn stays(full: &Path, start: &Path) -> bool {
@@ -23,41 +25,79 @@ pub(super) fn stays(full: &Path, start: &Path) -> bool {
 /// By these an installation of an interpreter is known, in which nothing else lies.
 const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
 
+/// Where programs are looked for.
+pub(super) struct Search<'a> {
+    path: Option<&'a OsStr>,
+    home: Option<&'a Path>,
+    start: &'a Path,
+    /// The directories in which servers may have laid something.
+    changes: &'a [PathBuf],
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(launch: &'a Launch, start: &'a Path, changes: &'a [PathBuf]) -> Search<'a> {
+        let home = launch.env.get("HOME").map(Path::new);
+        Search { path: launch.env.get("PATH"), home, start, changes }
+    }
+
+    /// The files of that name in the directories of `PATH`, in their order.
+    fn named(&self, program: &OsStr) -> impl Iterator<Item = PathBuf> {
+        let entries = self.path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+        entries.into_iter().map(move |entry| self.start.join(entry).join(program)).filter(|file| file.is_file())
+    }
+
+    /// The program's file: for a name the first one in `PATH`, but none that a server may have laid there, as long as there is
+    /// another one. The interpreter of an environment is one wherever the environment lies.
+    fn find(&self, program: &OsStr) -> Option<PathBuf> {
+        if program.as_encoded_bytes().contains(&b'/') {
+            return Some(without_steps_up(self.start.join(program)));
+        }
+        let may_be_laid =
+            |file: &PathBuf| laid::is_in(file, self.changes) && interpreter_behind(file, self.home).is_none();
+        self.named(program).find(|file| !may_be_laid(file)).or_else(|| self.named(program).next())
+    }
+
+    /// The file to start in the place of a program that would be found first, and that a server may have laid there.
+    pub(super) fn instead(&self, program: &OsStr) -> Option<PathBuf> {
+        let found = self.find(program)?;
+        let is_another = |first: PathBuf| first != found;
+        (!program.as_encoded_bytes().contains(&b'/') && self.named(program).next().is_some_and(is_another))
+            .then_some(found)
+    }
+}
+
 /// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
-pub(super) fn python(launch: &Launch, start: &Path) -> Vec<PathBuf> {
-    let Some(path) = launch.env.get("PATH") else { return Vec::new() };
-    let home = launch.env.get("HOME").map(PathBuf::from);
-    let found = std::env::split_paths(path)
-        .map(|entry| start.join(entry).join("python3"))
-        .find(|file| file.is_file() && interpreter(file, None, start).is_none());
+pub(super) fn python(search: &Search<'_>) -> Vec<PathBuf> {
+    let home = search.home;
+    let is_meant = |file: &PathBuf| !laid::is_in(file, search.changes) && interpreter(file, search).is_none();
+    let found = search.named(OsStr::new("python3")).find(is_meant);
     let real = found.as_deref().and_then(|file| std::fs::canonicalize(file).ok());
     let files: Vec<_> = [found, real].into_iter().flatten().collect();
-    let installations: Vec<_> = files.iter().filter_map(|file| installation(file, home.as_deref())).collect();
+    let installations: Vec<_> = files.iter().filter_map(|file| installation(file, home)).collect();
     files.into_iter().chain(installations).collect()
 }
 
 /// The program's file, what it is run by if it is a script, and the installations they belong to.
-pub(super) fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
-    let path = launch.env.get("PATH");
-    let home = launch.env.get("HOME").map(PathBuf::from);
-    let mut next = find(&launch.program, path, start);
+pub(super) fn program(program: &OsStr, search: &Search<'_>) -> Vec<PathBuf> {
+    let home = search.home;
+    let mut next = search.find(program);
     let mut paths = Vec::new();
     // An environment in a project is the project's.
-    let environment = next.as_deref().and_then(|file| installation(file, home.as_deref()));
-    let environment = environment.filter(|at| at.join("pyvenv.cfg").is_file() && is_interpreter(&launch.program));
-    paths.extend(environment.and_then(|at| project(&at, home.as_deref())));
+    let environment = next.as_deref().and_then(|file| installation(file, home));
+    let environment = environment.filter(|at| at.join("pyvenv.cfg").is_file() && is_interpreter(program));
+    paths.extend(environment.and_then(|at| project(&at, home)));
     // A script may be run by a script, but not for ever.
     for round in 0..4 {
         let Some(file) = next.take() else { break };
         let real = std::fs::canonicalize(&file).ok();
         paths.extend(real.as_deref().and_then(packages));
-        next = real.as_deref().and_then(|file| interpreter(file, path, start));
+        next = real.as_deref().and_then(|file| interpreter(file, search));
         let before = paths.len();
         let files = [Some(file), real.clone()].into_iter().flatten();
-        paths.extend(files.clone().filter_map(|file| installation(&file, home.as_deref())));
+        paths.extend(files.clone().filter_map(|file| installation(&file, home)));
         // Not that of what a first line names: whoever wrote that would choose whose project is seen.
         if paths.len() == before && round == 0 {
-            paths.extend(real.as_deref().and_then(|file| project(file, home.as_deref())));
+            paths.extend(real.as_deref().and_then(|file| project(file, home)));
         }
         paths.extend(files);
     }
@@ -71,6 +111,18 @@ pub(super) fn base_of_environment(directory: &Path, launch: &Launch) -> Option<P
     let home = launch.env.get("HOME").map(PathBuf::from);
     let file = interpreter_behind(&directory.join(".venv/bin/python"), home.as_deref())?;
     installation(&file, home.as_deref()).filter(|base| base != Path::new("/usr"))
+}
+
+/// The interpreter that an environment of Python was made from, if it is one of an installation.
+pub(super) fn interpreter_of(environment: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    interpreter_behind(&environment.join("bin/python"), home)
+}
+
+/// The interpreter of an environment, and its installation, to be read.
+pub(super) fn base_of(environment: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    let Some(file) = interpreter_of(environment, home) else { return Vec::new() };
+    let base = installation(&file, home).filter(|base| base != Path::new("/usr"));
+    base.into_iter().chain([file]).collect()
 }
 
 /// The interpreter that a link in an environment of Python leads to, if it is one of an installation that is no environment itself.
@@ -154,7 +206,7 @@ fn packages(file: &Path) -> Option<PathBuf> {
 ///
 /// Whoever wrote the script wrote that line: what `env` does with other options is not guessed, and what is no program is not
 /// what runs it.
-fn interpreter(script: &Path, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
+fn interpreter(script: &Path, search: &Search<'_>) -> Option<PathBuf> {
     let mut head = Vec::new();
     // What is no file would have whoever opens it wait for somebody who writes to it.
     let wait = OFlags::NONBLOCK.bits().cast_signed();
@@ -168,7 +220,7 @@ fn interpreter(script: &Path, path: Option<&OsStr>, start: &Path) -> Option<Path
         let name = words.next()?;
         let name = if name == "-S" { words.next()? } else { name };
         let is_name = !name.starts_with('-') && !name.contains(['=', '"', '\'', '\\', '$']);
-        is_name.then(|| find(OsStr::new(name), path, start)).flatten()
+        is_name.then(|| search.find(OsStr::new(name))).flatten()
     } else {
         Some(program.into())
     };
@@ -194,13 +246,6 @@ fn installation(program: &Path, home: Option<&Path>) -> Option<PathBuf> {
         None => root.join(name).exists(),
     };
     (root != Path::new("/") && !of_the_user && INSTALLATIONS.iter().any(|name| holds(name))).then(|| root.to_owned())
-}
-
-fn find(program: &OsStr, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
-    if program.as_encoded_bytes().contains(&b'/') {
-        return Some(without_steps_up(start.join(program)));
-    }
-    std::env::split_paths(path?).map(|entry| start.join(entry).join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -237,7 +282,8 @@ mod tests {
             ("../bin/python".to_owned(), false),
         ] {
             std::fs::write(at("script"), format!("#!{line}\n")).unwrap();
-            let found = interpreter(&root.path().join("script"), Some(OsStr::new(&bin)), root.path());
+            let search = Search { path: Some(OsStr::new(&bin)), home: None, start: root.path(), changes: &[] };
+            let found = interpreter(&root.path().join("script"), &search);
             assert_eq!(found, shown.then(|| root.path().join("bin/python")), "{line}");
         }
     }
@@ -272,7 +318,7 @@ mod tests {
         let mut launch = Launch::new(place("home/app/.venv/bin/tool"));
         launch.env = Environment::empty();
         launch.env.set("HOME", place("home"));
-        let seen = program(&launch, root.path());
+        let seen = program(&launch.program, &Search::new(&launch, root.path(), &[]));
         assert!(seen.contains(&place("home/app/.venv")) && !seen.contains(&place("home/app")), "{seen:?}");
     }
 
@@ -337,7 +383,7 @@ mod tests {
         for (named, start) in [(".venv/bin/python", "project"), ("../.venv/bin/python", "project/sub")] {
             let (launch, start) = (launch(named, &root.join("home")), root.join(start));
             assert!(is_named_from_here(&launch, &start), "{named}");
-            let seen = program(&launch, &start);
+            let seen = program(&launch.program, &Search::new(&launch, &start, &[]));
             for path in ["project", "project/.venv", "python"] {
                 assert!(seen.contains(&root.join(path)), "{named}: {path}: {seen:?}");
             }
@@ -347,20 +393,65 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_may_have_laid_in_the_way_of_a_program_is_passed_over() {
+        let (_held, root) = with_files(&[
+            ("work/bin/tool", 0o755),
+            ("work/bin/own", 0o755),
+            ("work/.venv/pyvenv.cfg", 0o644),
+            ("usr/bin/tool", 0o755),
+            ("usr/bin/python3", 0o755),
+            ("python/bin/python3", 0o755),
+            ("python/lib/python3.12/os.py", 0o644),
+        ]);
+        let link = |from: &str, to: &str| {
+            std::fs::create_dir_all(root.join(from).parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
+        };
+        link("work/.venv/bin/python3", "python/bin/python3");
+        link("links/tool", "work/bin/tool");
+        link("alias", "work/bin");
+        let (work, home) = ([root.join("work")], root.join("home"));
+        for (entries, program, changes, found, instead) in [
+            (["work/bin", "usr/bin"], "tool", &work[..], Some("usr/bin/tool"), true),
+            (["work/bin", "usr/bin"], "tool", &[], Some("work/bin/tool"), false),
+            (["alias", "usr/bin"], "tool", &work, Some("usr/bin/tool"), true),
+            (["links", "usr/bin"], "tool", &work, Some("usr/bin/tool"), true),
+            (["usr/bin", "work/bin"], "tool", &work, Some("usr/bin/tool"), false),
+            // It is what is meant, as there is no other.
+            (["work/bin", "usr/bin"], "own", &work, Some("work/bin/own"), false),
+            (["work/.venv/bin", "usr/bin"], "python3", &work, Some("work/.venv/bin/python3"), false),
+            (["work/bin", "usr/bin"], "absent", &work, None, false),
+        ] {
+            let path = std::env::join_paths(entries.map(|entry| root.join(entry))).unwrap();
+            let search = Search { path: Some(&path), home: Some(&home), start: &root, changes };
+            let found = found.map(|found| root.join(found));
+            assert_eq!(search.find(OsStr::new(program)), found, "{entries:?} {program}");
+            assert_eq!(search.instead(OsStr::new(program)), found.filter(|_| instead), "{entries:?} {program}");
+        }
+        let path = std::env::join_paths(["work/.venv/bin", "usr/bin"].map(|entry| root.join(entry))).unwrap();
+        let search = Search { path: Some(&path), home: Some(&home), start: &root, changes: &work };
+        assert!(python(&search).contains(&root.join("usr/bin/python3")), "tools are installed for no project's own");
+    }
+
+    #[test]
     fn what_a_first_line_names_brings_no_project_and_nothing_is_waited_for() {
         let (_held, root) =
             with_files(&[("victim/scripts/entry.sh", 0o755), ("victim/package.json", 0o644), ("ws/server", 0o755)]);
         std::fs::write(root.join("ws/server"), format!("#!{}\n", root.join("victim/scripts/entry.sh").display()))
             .unwrap();
-        let seen = program(&launch(root.join("ws/server"), &root.join("home")), &root);
+        let seen = |named: &str| {
+            let launch = launch(root.join(named), &root.join("home"));
+            program(&launch.program, &Search::new(&launch, &root, &[]))
+        };
+        let (server, entry) = (seen("ws/server"), seen("victim/scripts/entry.sh"));
         assert!(
-            seen.contains(&root.join("victim/scripts/entry.sh")) && !seen.contains(&root.join("victim")),
-            "{seen:?}"
+            server.contains(&root.join("victim/scripts/entry.sh")) && !server.contains(&root.join("victim")),
+            "{server:?}"
         );
-        let seen = program(&launch(root.join("victim/scripts/entry.sh"), &root.join("home")), &root);
-        assert!(seen.contains(&root.join("victim")), "the twin: {seen:?}");
+        assert!(entry.contains(&root.join("victim")), "the twin: {entry:?}");
         rustix::fs::mknodat(rustix::fs::CWD, root.join("ws/pipe"), rustix::fs::FileType::Fifo, 0o755.into(), 0)
             .unwrap();
-        assert_eq!(interpreter(&root.join("ws/pipe"), None, &root), None);
+        let search = Search { path: None, home: None, start: &root, changes: &[] };
+        assert_eq!(interpreter(&root.join("ws/pipe"), &search), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What would come of each local server if it was started now: all that a start does, but for running the program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bartizan_config::{Config, Upstream as Place};
 use bartizan_sandbox::Launch;
@@ -17,14 +17,21 @@ pub struct Tried {
     pub refused: Option<String>,
 }
 
-/// Tries the start of each local server of the configuration; servers that are reached by a URL are left out.
-pub async fn try_out(config: &Config, workspace: &Path) -> Vec<(String, Tried)> {
+/// The directories, without links, in which a server may have laid something: no program there is anybody's but the server's.
+///
+/// # Errors
+/// If it is not known where servers were ever let write.
+pub fn changeable(config: Option<&Config>, workspace: &Path) -> Result<Vec<PathBuf>, SetupError> {
+    confine::changes(config, workspace).map_err(SetupError::Given)
+}
+
+/// Tries the start of each local server of the configuration, where servers may write to these directories; those that are
+/// reached by a URL are left out.
+pub async fn try_out(config: &Config, workspace: &Path, writable: &[PathBuf]) -> Vec<(String, Tried)> {
     let mut all = Vec::new();
-    // What cannot be known is said where something starts.
-    let writable = confine::changes(Some(config), workspace).unwrap_or_default();
     for (name, held) in &config.servers {
         let Place::Command(command) = &held.upstream else { continue };
-        let mut launch = launch(command, workspace, &writable);
+        let mut launch = launch(command, workspace, writable);
         let refused = match confine::exposed(&launch, config) {
             Some((path, within)) => Some(SetupError::Exposed { server: name.clone(), path, within }.to_string()),
             None => match way_out::try_open(name, &command.sandbox, &mut launch) {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::lines;
 use super::splice::{self, Chosen};
-use super::{Replies, Reply, UpstreamError};
+use super::{Ending, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 use crate::unread::Unread;
 
@@ -247,7 +247,7 @@ impl Demux {
     fn wait_for(&self, id: &Id, token: Option<&str>, replies: mpsc::Sender<Reply>) -> Result<Names, UpstreamError> {
         let mut state = self.state();
         if state.ended {
-            return Err(UpstreamError::Ended(String::new()));
+            return Err(UpstreamError::Ended(Ending::default()));
         }
         let mut chosen = Chosen::default();
         let mut wire_id = id.clone();

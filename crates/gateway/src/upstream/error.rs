@@ -1,5 +1,7 @@
 //! Why a server gave no answer: for the log, and for its client.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Why a server gave no answer.
@@ -25,11 +27,11 @@ pub enum UpstreamError {
     TimedOut(u64),
     /// It ended before it answered.
     #[error("the server ended before it answered{0}")]
-    Ended(String),
+    Ended(Ending),
     /// The same of one that several clients use. Its last words may hold what belongs to any of them, those that have gone
     /// included: they are for whoever runs the gateway, and no part of what is shown.
-    #[error("the server ended before it answered{}", if .0.is_empty() { "" } else { NOT_TO_CLIENTS })]
-    SharedEnded(String),
+    #[error("the server ended before it answered{}", .0.saying(NOT_TO_CLIENTS))]
+    SharedEnded(Ending),
     /// The stream broke off before the response.
     #[error("the server's answer broke off: {0}")]
     BrokenOff(String),
@@ -81,24 +83,52 @@ pub enum UpstreamError {
 }
 
 /// What stands before a server's last words.
-const LAST_WORDS: &str = "; its last words: ";
-/// What stands in their place where other clients' data may be in them.
-const NOT_TO_CLIENTS: &str = "; other clients use it too, so its last words are only in the gateway's log";
+const LAST_WORDS: &str = "its last words: ";
+/// What stands in the place of a server's last words where other clients' data may be in them.
+const NOT_TO_CLIENTS: &str = "other clients use it too, so its last words are only in the gateway's log";
 
-impl UpstreamError {
-    /// A server ended with these lines on standard error.
-    pub(crate) fn with_words(lines: &[&str]) -> UpstreamError {
-        UpstreamError::Ended(if lines.is_empty() {
-            String::new()
-        } else {
-            format!("{LAST_WORDS}{}", lines.join(" | "))
-        })
+/// How a server ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// What Bartizan knows of it, in its own words.
+    known: String,
+    /// What the server said of it on standard error, or what is said in the place of that.
+    words: String,
+}
+
+impl Ending {
+    /// Of a server that ended with these lines on standard error.
+    pub(crate) fn new(known: impl Into<String>, lines: &[&str]) -> Ending {
+        let words = if lines.is_empty() { String::new() } else { format!("{LAST_WORDS}{}", lines.join(" | ")) };
+        Ending { known: known.into(), words }
     }
 
+    /// What the server said.
+    pub(crate) fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// The same with this in the place of what the server said, if it said anything.
+    fn saying(&self, words: impl Into<String>) -> Ending {
+        let words = if self.words.is_empty() { String::new() } else { words.into() };
+        Ending { known: self.known.clone(), words }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        [&self.known, &self.words]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .try_for_each(|text| write!(f, "; {text}"))
+    }
+}
+
+impl UpstreamError {
     /// The same with all that is known of it, for whoever runs the gateway.
     pub(crate) fn in_full(&self) -> UpstreamError {
         match self {
-            UpstreamError::SharedEnded(words) => UpstreamError::Ended(words.clone()),
+            UpstreamError::SharedEnded(ending) => UpstreamError::Ended(ending.clone()),
             other => other.clone(),
         }
     }
@@ -106,7 +136,7 @@ impl UpstreamError {
     /// The same of a server that several clients use.
     pub(crate) fn of_shared(self) -> UpstreamError {
         match self {
-            UpstreamError::Ended(words) => UpstreamError::SharedEnded(words),
+            UpstreamError::Ended(ending) => UpstreamError::SharedEnded(ending),
             other => other,
         }
     }
@@ -115,8 +145,8 @@ impl UpstreamError {
     /// looked for.
     pub(crate) fn without_words(&self) -> UpstreamError {
         match self {
-            UpstreamError::Ended(words) if !words.is_empty() => {
-                UpstreamError::Ended("; its last words are not passed on, as a guard objects to them".to_owned())
+            UpstreamError::Ended(ending) => {
+                UpstreamError::Ended(ending.saying("its last words are not passed on, as a guard objects to them"))
             }
             UpstreamError::NotStarted(_) => {
                 UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
@@ -130,10 +160,10 @@ impl UpstreamError {
     /// The same without what the server said on standard error, of which only the length is told.
     pub(crate) fn unquoted(&self) -> UpstreamError {
         match self {
-            UpstreamError::Ended(said) => UpstreamError::Ended(match said.strip_prefix(LAST_WORDS) {
-                Some(words) => format!("; its last words, {} bytes, are not quoted", words.len()),
-                None => said.clone(),
-            }),
+            UpstreamError::Ended(ending) => {
+                let bytes = ending.words.len().saturating_sub(LAST_WORDS.len());
+                UpstreamError::Ended(ending.saying(format!("its last words, {bytes} bytes, are not quoted")))
+            }
             other => other.clone(),
         }
     }

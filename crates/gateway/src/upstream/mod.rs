@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 pub(crate) use breaker::Attempt;
 pub use breaker::Breaker;
 pub use demux::Routing;
-pub(crate) use error::UpstreamError;
+pub(crate) use error::{Ending, UpstreamError};
 pub use http::{Connections, Endpoint, HttpUpstream, connections};
 pub(crate) use replies::Replies;
 pub(crate) use reply::Reply;

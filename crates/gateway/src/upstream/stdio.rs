@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::demux::{Demux, Names, QUEUE, Routing, Stray};
 use super::lines::{self, Lines};
-use super::{Replies, Reply, Trial, UpstreamError};
+use super::{Ending, Replies, Reply, Trial, UpstreamError};
 use crate::admit::Admitted;
 use crate::program::{Program, Started};
 use crate::way_out::Way;
@@ -27,6 +27,8 @@ pub struct StdioUpstream {
     child: Child,
     /// Whether it runs in a sandbox, which may be what ends it.
     confined: bool,
+    /// Bytes of memory that its sandbox lets it have.
+    memory: Option<u64>,
     /// How it leaves that, if it may; after the child, which is ended before this goes.
     _way: Option<Way>,
 }
@@ -58,6 +60,9 @@ struct StdioWriter {
 /// A line with the room that it takes.
 type Line = (Bytes, Option<OwnedSemaphorePermit>);
 
+/// Lines of standard error that are said of a child that has ended: as many as end with those in which Node.js says why.
+const MOST_WORDS: usize = 8;
+
 /// KiB that may wait for a child to read them; a longer line waits alone.
 const WAITING: u32 = 16 * 1024;
 
@@ -79,7 +84,7 @@ impl StdioWriter {
         };
         match tokio::time::timeout(STUFFED, queued).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(UpstreamError::Ended(String::new())),
+            Ok(Err(_)) => Err(UpstreamError::Ended(Ending::default())),
             Err(_) => Err(UpstreamError::Stuffed),
         }
     }
@@ -113,6 +118,7 @@ impl StdioUpstream {
             leave,
             child,
             confined: program.launch.level() != Level::None,
+            memory: program.launch.confinement.as_ref().and_then(|confinement| confinement.limits.memory),
             _way: way,
         })
     }
@@ -237,15 +243,22 @@ impl StdioUpstream {
     #[must_use]
     pub fn ended_error(&self) -> UpstreamError {
         let lines = self.last_words();
-        let from = lines.len().saturating_sub(5);
-        let mut words: Vec<_> = lines.iter().skip(from).map(String::as_str).collect();
-        let by_sandbox = |status: &ExitStatus| matches!(status, ExitStatus::OutOfMemory | ExitStatus::Exposed);
-        let killed = self.child.try_wait().filter(by_sandbox).map(|status| status.to_string());
-        words.extend(killed.as_deref());
-        if self.confined && killed.is_none() {
-            words.push("(it runs confined: it sees and reaches what its command and its `sandbox` name; fs.ro, fs.rw and net.allow, or --ro, --rw and --allow of `run`, add to that)");
+        UpstreamError::Ended(Ending::new(self.known_of_its_end(), &telling(&lines)))
+    }
+
+    /// What its sandbox may have had to do with its end.
+    fn known_of_its_end(&self) -> String {
+        match self.child.try_wait() {
+            Some(status @ ExitStatus::OutOfMemory) => {
+                format!("{status} ({} MiB: `limits.memory`)", self.memory.unwrap_or_default() >> 20)
+            }
+            Some(status @ ExitStatus::Exposed) => status.to_string(),
+            _ if self.confined => "it runs confined, with what its command and its `sandbox` name: `fs.ro`, `fs.rw`, \
+                                   `net.allow` and `limits`, or --ro, --rw and --allow of `run`, say what it may see, \
+                                   reach and use"
+                .to_owned(),
+            _ => String::new(),
         }
-        UpstreamError::with_words(&words)
     }
 
     /// Closes the child's input; most servers end by themselves then.
@@ -268,6 +281,14 @@ impl StdioUpstream {
         self.last_words_said().await;
         self.ended_error()
     }
+}
+
+/// The last of these lines that say something: the frames of a stack that follow an error are none of them.
+fn telling(lines: &[String]) -> Vec<&str> {
+    let is_telling = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("at ");
+    let mut last: Vec<_> = lines.iter().rev().map(String::as_str).filter(is_telling).take(MOST_WORDS).collect();
+    last.reverse();
+    last
 }
 
 impl Drop for StdioUpstream {

@@ -7,10 +7,25 @@ use bartizan_egress::{Event, Sink, Unrecorded, What};
 use serde_json::json;
 
 use super::Seen;
+use crate::reasons;
 use crate::recorder::Recorder;
 
 /// What is reported, in the log.
-pub(super) struct Log(pub(super) Arc<Recorder>);
+pub(super) struct Log {
+    recorder: Arc<Recorder>,
+    /// Whether it is of what installs a server's packages, and not of the server.
+    installing: bool,
+}
+
+impl Log {
+    pub(super) fn of_server(recorder: &Arc<Recorder>) -> Log {
+        Log { recorder: Arc::clone(recorder), installing: false }
+    }
+
+    pub(super) fn of_installing(recorder: &Arc<Recorder>) -> Log {
+        Log { recorder: Arc::clone(recorder), installing: true }
+    }
+}
 
 impl Sink for Log {
     fn record(&self, event: Event) -> Result<(), Unrecorded> {
@@ -23,13 +38,14 @@ impl Sink for Log {
         if event.what == What::Refused {
             let (server, reason) = (&*event.server, event.reason.id());
             let host = event.host.as_deref().unwrap_or_default();
+            let (what, help) = reasons::of(reason).map(|reason| (reason.what, reason.help)).unwrap_or_default();
             tracing::warn!(
                 server,
                 host,
                 port = event.port,
                 reason,
                 times = event.times,
-                "a confined server was refused a connection; `net.allow` of its sandbox names those that it may reach"
+                "a confined server was refused a connection: {what}; {help}"
             );
         }
         if !event.kept.is_empty() {
@@ -58,8 +74,9 @@ impl Sink for Log {
             add("kept", (!event.kept.is_empty()).then(|| names(&event.kept)));
             add("terminated", event.terminated.then_some(true.into()));
             add("times", (event.times > 1).then(|| event.times.into()));
+            add("installing", self.installing.then_some(true.into()));
         }
-        self.0.note(kind, &fields).map(drop).map_err(|_| Unrecorded)
+        self.recorder.note(kind, &fields).map(drop).map_err(|_| Unrecorded)
     }
 }
 

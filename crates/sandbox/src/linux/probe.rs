@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Stdio, exit};
 
 use rustix::process::{WaitOptions, getpid};
@@ -30,15 +30,21 @@ pub fn kept(limits: &Limits) -> Kept {
 
 /// Tries what this host offers. It takes as long as a few starts.
 ///
+/// Runtimes are asked for their version, which runs them as the user: none in one of these directories, where servers may write,
+/// and none at all if those are not known.
+///
 /// # Errors
 /// If no process can be started to try it in.
-pub async fn probe() -> io::Result<Host> {
+pub async fn probe(changeable: Option<Vec<PathBuf>>) -> io::Result<Host> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let system = rustix::system::uname();
     let parts = [system.sysname(), system.release(), system.machine()];
     let modules = fs::read_to_string("/sys/kernel/security/lsm").ok();
     let words = |text: &str| text.split([',', ' ', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    let runtimes = tokio::task::spawn_blocking(runtimes).await.unwrap_or_default();
+    let runtimes =
+        tokio::task::spawn_blocking(move || changeable.map(|changeable| runtimes(&changeable)).unwrap_or_default())
+            .await
+            .unwrap_or_default();
     Ok(Host {
         system: parts.map(|part| part.to_string_lossy().into_owned()).join(" "),
         walls: walls().await?,

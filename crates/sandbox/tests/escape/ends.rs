@@ -22,7 +22,7 @@ pub(crate) async fn a_runtime_that_is_not_there_or_does_not_work_starts_nothing(
             (own.as_path(), "could be replaced".to_owned()),
         ] {
             let mut walls = confinement(&machine);
-            walls.runtime = Some(Runtime { kind, program: program.to_owned() });
+            walls.runtime = Some(Runtime { program: program.to_owned(), ..Runtime::usual(kind) });
             let script = format!("echo ran > {}/ran", machine.work.display());
             let error = confined(sh(&script), walls).spawn().await.unwrap_err().to_string();
             assert!(error.contains(&expected), "{kind:?} {program:?}: {error}");

@@ -38,7 +38,7 @@ async fn a_trial_goes_as_far_as_the_program() {
 /// Whatever the host offers, each guarantee is said to be there exactly where a start finds it.
 async fn what_is_said_of_each_guarantee_is_what_a_start_does() {
     let machine = Machine::new();
-    let host = probe().await.unwrap();
+    let host = probe(Some(Vec::new())).await.unwrap();
     assert!(host.confines(), "{:?}", host.walls);
     let limited = Limits { memory: Some(64 << 20), pids: Some(64), cpu: Some(500), ..Limits::default() };
     let version = host.landlock.unwrap_or(0);

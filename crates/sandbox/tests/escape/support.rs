@@ -41,7 +41,7 @@ static RUNTIME: AtomicUsize = AtomicUsize::new(0);
 
 /// The level `process`, and each runtime of this machine.
 pub(crate) fn levels() -> Vec<Option<RuntimeKind>> {
-    let found: Vec<RuntimeKind> = bartizan_sandbox::runtimes().into_iter().map(|found| found.runtime.kind).collect();
+    let found: Vec<RuntimeKind> = bartizan_sandbox::runtimes(&[]).into_iter().map(|found| found.runtime.kind).collect();
     std::iter::once(None).chain(found.into_iter().map(Some)).collect()
 }
 

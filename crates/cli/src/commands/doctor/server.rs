@@ -74,10 +74,10 @@ struct UnmetReport {
     remedy: &'static str,
 }
 
-/// All of the configuration, each started but for its program.
-pub(super) async fn all(config: &Config, host: &Host) -> Vec<ServerReport> {
-    let workspace = std::env::current_dir().unwrap_or_default();
-    let mut tried = try_out(config, &workspace).await;
+/// All of the configuration, each started but for its program, in this workspace and where servers may write to these
+/// directories.
+pub(super) async fn all(config: &Config, host: &Host, place: (&Path, &[PathBuf])) -> Vec<ServerReport> {
+    let mut tried = try_out(config, place.0, place.1).await;
     let report = |(name, held): (&String, &bartizan_config::Server)| match &held.upstream {
         Upstream::Http(http) => Some(remote(name, &http.shown)),
         Upstream::Command(command) => {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use bartizan_config::built_in;
+use bartizan_config::{built_in, runner};
 use bartizan_gateway::run::{Hosts, Isolation, Learned, Learning, Listed, Wrap, learn};
 use bartizan_sandbox::Environment;
 use clap::Args;
@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     /// Replaces that file if it is there
     #[arg(long, requires = "out")]
     force: bool,
-    /// Asks the server for its lists itself, instead of leaving it to a client; so it is where input is a terminal
+    /// Asks the server for its lists itself, instead of leaving it to a client; so it is where input or output is a terminal
     #[arg(long = "try")]
     tries: bool,
     /// The configuration file [default: that of the user, if it is there]
@@ -64,7 +64,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
-        let tries = self.tries || io::stdin().is_terminal();
+        let tries = self.tries || io::stdin().is_terminal() || io::stdout().is_terminal();
         if self.out.is_none() && !tries {
             return Err(Failure::usage(
                 "standard output is the client's; say where the profile is to be written, with --out FILE",
@@ -77,6 +77,7 @@ impl Arguments {
         let out = self.out.as_ref().map(|out| Out::open(out, self.force, &changeable)).transpose()?;
         say(&printable(&before(&what, &changeable)));
         let stdio = if tries { None } else { Some(stdio()?) };
+        let stdio = stdio.map(|[stdin, stdout, _]| [stdin, stdout]);
         let learned = common::block_on(async { learn(&config, &paths, &what, stdio).await })?;
         match out {
             Some(out) => out.write(&learned.profile)?,
@@ -95,7 +96,10 @@ impl Arguments {
                 env.set(name, value);
             }
         }
-        let plain = match &self.profile {
+        // What they fetch is installed first in any case: otherwise it would be the registry that is learnt.
+        let program = self.command.first().map(|program| program.to_string_lossy());
+        let profile = self.profile.clone().or_else(|| program.as_deref().and_then(runner).map(str::to_owned));
+        let plain = match &profile {
             Some(profile) => table_with(profile, self.config.as_deref(), "")?,
             None => String::new(),
         };
@@ -109,7 +113,7 @@ impl Arguments {
             list("allow", &self.allow)?,
         ];
         let more = more.concat();
-        let table = match &self.profile {
+        let table = match &profile {
             Some(profile) => table_with(profile, self.config.as_deref(), &more)?,
             None => more,
         };
@@ -137,7 +141,7 @@ impl Arguments {
             (false, []) => Hosts::Public,
             (false, hosts) => Hosts::Named(hosts.to_vec()),
         };
-        Ok(Learning { wrap, plain, name, profile: self.profile.clone(), hosts })
+        Ok(Learning { wrap, plain, name, profile, hosts })
     }
 
     /// What there is to know about what was written, and what to do with it.
@@ -147,6 +151,14 @@ impl Arguments {
             None => format!("bartizan: the server {}\n", learned.status),
         };
         let place = self.out.as_ref().map_or_else(|| "above".to_owned(), |out| shell_word(&out.to_string_lossy()));
+        if learned.listed.as_ref().is_some_and(|listed| !listed.initialised) {
+            text += &format!(
+                "bartizan: the profile `{}` is {place}, and says only what it needed until then: do not use it before you have \
+                 seen why it did not answer",
+                what.name
+            );
+            return text;
+        }
         text += &format!(
             "bartizan: the profile `{}` is {place}: read it before you use it, as it says what the server did, ",
             what.name

@@ -20,6 +20,9 @@ pub(super) struct Connection {
     path: Option<String>,
     reason: Option<String>,
     times: Option<u64>,
+    /// Whether it was of what installs the server's packages.
+    #[serde(default)]
+    installing: bool,
 }
 
 /// Whether entries of this kind are about connections of confined servers.
@@ -84,6 +87,13 @@ pub(super) fn advice(entry: &Entry) -> Option<Advice> {
     let table = |key: &str, value: &str| {
         format!("[server.{}.sandbox]\nnet.{key} = [{}]", toml_string(&entry.server), toml_string(value))
     };
+    if let ("egress.not_allowed", true, Some(target)) = (reason, entry.connection.installing, entry.connection.target())
+    {
+        let what = "to let what installs this server's packages reach that host, which the server itself does not: in the table \
+                    of the server, or in a profile `[profile.NAME]` for `bartizan run --profile NAME`";
+        let write = Some(table("allow", &target).replacen("\nnet.", "\ninstall.net.", 1));
+        return Some(Advice { rule: reason.to_owned(), what: what.to_owned(), write });
+    }
     let (what, write) = match (reason, entry.connection.target(), &entry.connection.address) {
         ("egress.not_allowed" | "egress.replaced", Some(target), _) if entry.connection.port.is_some() => (
             format!(

@@ -1,7 +1,7 @@
 //! Asks a server for what it has, as a client would: it is initialised, and lists its tools, prompts and resources.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bartizan_sandbox::{Child, Launch, Watch};
@@ -41,12 +41,11 @@ pub(super) struct Ends {
     output: Lines<pipe::Receiver>,
 }
 
-/// Starts the server with streams that lead here; what it complains of goes where our own complaints do.
-pub(super) async fn start(launch: &Launch, watch: &Watch) -> Result<(Child, Ends), RunError> {
+/// Starts the server with streams that lead here, and with this to complain to.
+pub(super) async fn start(launch: &Launch, complaints: OwnedFd, watch: &Watch) -> Result<(Child, Ends), RunError> {
     let failed = |source: io::Error| RunError::Path { path: "a pipe".into(), source };
     let (theirs_in, input) = io::pipe().map_err(failed)?;
     let (output, theirs_out) = io::pipe().map_err(failed)?;
-    let complaints = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
     let input = pipe::Sender::from_owned_fd(input.into()).map_err(failed)?;
     let output = pipe::Receiver::from_owned_fd(output.into()).map_err(failed)?;
     let child = launch.spawn_watched([theirs_in.into(), theirs_out.into(), complaints], watch).await?;

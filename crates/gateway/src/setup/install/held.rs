@@ -64,13 +64,10 @@ pub(super) fn next(directory: &Path) -> io::Result<u64> {
     Ok(numbers(directory)?.max().unwrap_or(0).saturating_add(1))
 }
 
-/// Removes installations before the last one, which a running server may still see.
-pub(super) fn sweep(directory: &Path, now: u64) {
+/// Removes all installations but the one that counts now, and the one that did before: a running server may still see it.
+pub(super) fn sweep(directory: &Path, now: u64, before: Option<u64>) {
     let Ok(numbers) = numbers(directory) else { return };
-    let mut old: Vec<_> = numbers.filter(|number| *number < now).collect();
-    old.sort_unstable();
-    old.pop();
-    for number in old {
+    for number in numbers.filter(|number| *number != now && Some(*number) != before).collect::<Vec<_>>() {
         super::tree::remove(&directory.join(number.to_string())).ok();
     }
 }
@@ -103,9 +100,10 @@ mod tests {
         held.write(root.path()).unwrap();
         assert_eq!(Held::read(root.path()), Ok(Some(held.clone())));
         assert_eq!(next(root.path()).unwrap(), 4);
-        sweep(root.path(), 3);
+        // The second one was broken off.
+        sweep(root.path(), 3, Some(1));
         let left: Vec<_> = ["1", "2", "3"].map(|number| root.path().join(number).exists()).into();
-        assert_eq!(left, [false, true, true]);
+        assert_eq!(left, [true, false, true]);
         std::fs::write(root.path().join(RECORD), "{}").unwrap();
         assert!(Held::read(root.path()).unwrap_err().contains("no record"));
     }

@@ -22,7 +22,9 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
 pub use self::held::Held;
+use super::programs::base_of;
 use crate::recorder::Recorder;
+use crate::server::Complain;
 
 /// Where packages are, in Bartizan's own directory: a directory for each server, and in it one for each thing it may be asked to run.
 const PLACE: &str = "packages";
@@ -39,7 +41,11 @@ pub struct Job {
     directory: PathBuf,
     /// What the installer sees of the user's variables: no more than any server without `env`.
     path: Option<OsString>,
+    /// The command that fetches it, for people.
+    command: String,
     recorder: Arc<Recorder>,
+    /// Who is told that it takes a while, if the log is not what they see.
+    tell: Option<Complain>,
 }
 
 /// Where packages are kept.
@@ -51,9 +57,15 @@ pub(crate) fn place() -> Option<PathBuf> {
 ///
 /// # Errors
 /// If the command is none of a runner, or nothing says where packages are to be.
-pub(crate) fn attach(server: &str, sandbox: &Sandbox, launch: &mut Launch, recorder: &Arc<Recorder>) -> io::Result<()> {
+pub(crate) fn attach(
+    server: &str,
+    sandbox: &Sandbox,
+    launch: &mut Launch,
+    recorder: &Arc<Recorder>,
+    tell: Option<Complain>,
+) -> io::Result<()> {
     let Some(job) = Job::of(server, sandbox, launch, recorder)? else { return Ok(()) };
-    let job = Arc::new(job);
+    let job = Arc::new(Job { tell, ..job });
     launch.prepare = Some(Prepare::new(move |launch| {
         let job = Arc::clone(&job);
         Box::pin(async move {
@@ -90,7 +102,12 @@ impl Job {
             arguments: launch.args.len(),
             directory,
             path: launch.env.get("PATH").map(OsString::from),
+            command: std::iter::once(install.with.runner())
+                .chain(words.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(" "),
             recorder: Arc::clone(recorder),
+            tell: None,
         }))
     }
 
@@ -110,10 +127,14 @@ impl Job {
             let fields = json!({"server": self.server, "packages": self.packages.names, "why": why});
             self.recorder.note("server.packages_changed", &fields).map_err(|error| error.to_string())?;
             return Err(format!(
-                "{}: what is kept in {} was changed, and is not started: {why}. `bartizan sandbox install {} --update` installs it anew",
+                "{}: what is kept in {} was changed, and is not started: {why}. `bartizan sandbox install {} --update` installs it \
+                 anew; for `bartizan run` it is `bartizan sandbox install --profile {} --name {} --update -- {}`",
                 self.packages.names.join(" "),
                 self.directory.display(),
-                self.server
+                self.server,
+                self.install.with.runner(),
+                self.server,
+                self.command,
             ));
         }
         Ok(self.started(launch, &held))
@@ -127,6 +148,8 @@ impl Job {
         if let Some(confinement) = &mut launch.confinement {
             let tree = held.tree(&self.directory);
             confinement.read_only.push(std::fs::canonicalize(&tree).unwrap_or_else(|_| tree.clone()));
+            // The interpreter that it was installed for, which need not be the one that is found first now.
+            confinement.read_only.extend(interpreters(&tree));
             // Under the name by which it is started, too, if that leads there by way of a link.
             launch.confinement = launch.confinement.take().map(|confinement| with_link(confinement, &tree));
         }
@@ -169,14 +192,22 @@ impl Job {
     /// Installs into a directory of its own, and has it count once all of it is there.
     async fn install_now(&self) -> Result<Held, String> {
         let unusable = |error: io::Error| format!("cannot use {}: {error}", self.directory.display());
+        let before = Held::read(&self.directory).ok().flatten().map(|held| held.generation);
         let generation = held::next(&self.directory).map_err(unusable)?;
         let place = self.directory.join(generation.to_string());
         std::fs::DirBuilder::new().mode(0o700).create(&place).map_err(unusable)?;
         tracing::info!(server = self.server, packages = ?self.packages.names, "installing what the server's command would fetch");
+        if let Some(tell) = &self.tell {
+            (tell.0)(&format!(
+                "bartizan: installing {} for {}, once; a client that does not wait finds it when it starts the server again",
+                self.packages.names.join(" "),
+                self.server
+            ));
+        }
         let installed = self.install_into(&place, generation).await;
         match installed {
             Ok(held) => {
-                held::sweep(&self.directory, generation);
+                held::sweep(&self.directory, generation, before);
                 Ok(held)
             }
             Err(why) => {
@@ -221,6 +252,13 @@ impl Job {
             Err(_) => Err(format!("it has no program `{name}`")),
         }
     }
+}
+
+/// What runs the environments that uv has made in a tree.
+fn interpreters(tree: &Path) -> Vec<PathBuf> {
+    let home = std::env::home_dir();
+    let environments = std::fs::read_dir(tree.join(phase::TOOLS)).into_iter().flatten().flatten();
+    environments.flat_map(|entry| base_of(&entry.path(), home.as_deref())).collect()
 }
 
 /// The confinement in which `path` leads to what it is on the machine.

@@ -1,6 +1,8 @@
 //! The phase in which packages are installed: the user's own installer, in a sandbox that reaches registries and nothing else.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bartizan_config::{Arguments, Installer, NetLimits, Sandbox, SandboxLevel};
@@ -10,26 +12,46 @@ use tokio::io::AsyncReadExt as _;
 use super::Job;
 use super::held::{CACHE, TREE};
 use crate::setup::confine;
-use crate::way_out;
+use crate::setup::programs::interpreter_of;
+use crate::way_out::{self, Seen};
 
 /// What takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Lines of what the installer complained about that are handed on.
 const WORDS: usize = 8;
+/// What `UV_SYSTEM_CERTS` was called before.
+const OLD_NAME: &str = "UV_NATIVE_TLS";
+/// Hosts that are named of those that it was kept from.
+const HOSTS: usize = 8;
+/// Where uv has its tools, in the tree.
+pub(super) const TOOLS: &str = "tools";
 
 /// Installs what `job` names below `place`.
 pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     for name in [TREE, CACHE] {
         std::fs::create_dir(place.join(name)).map_err(|error| error.to_string())?;
     }
-    let mut launch = match job.install.with {
+    let launch = match job.install.with {
         Installer::Npm => npm(job, place),
         Installer::Uv => uv(job, place),
     };
-    let sandbox = sandbox(job, place);
-    confine::confine(&mut launch, &sandbox, place, &[]);
+    confined(job, place, launch, &sandbox(job, place)).await?;
+    if job.install.with == Installer::Uv {
+        compile(job, place).await;
+    }
+    super::tree::remove(&place.join(CACHE)).map_err(|error| error.to_string())
+}
+
+/// Runs it in such a sandbox to its end.
+async fn confined(job: &Job, place: &Path, mut launch: Launch, sandbox: &Sandbox) -> Result<(), String> {
+    // The installer itself may be looked for where a server has laid another one.
+    let changes = confine::changes(None, place).map_err(|error| error.to_string())?;
+    let program = launch.program.to_string_lossy().into_owned();
+    confine::confine(&mut launch, sandbox, place, &changes);
     launch.cwd = Some(place.join(TREE));
-    let way_out = way_out::open(&job.server, &sandbox, &mut launch, &job.recorder);
+    let refused = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = noting(&refused);
+    let way_out = way_out::open_to_install(&job.server, sandbox, &mut launch, &job.recorder, seen);
     let _way_out = way_out.map_err(|error| error.to_string())?;
     let mut child = launch.spawn().await.map_err(|error| error.to_string())?;
     drop(child.stdin.take());
@@ -42,14 +64,59 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     });
     let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
     reading.abort();
-    let said = words.map(|words| words.lines()).unwrap_or_default();
+    let mut said = words.map(|words| words.lines()).unwrap_or_default();
+    said.retain(|line| !line.contains(OLD_NAME));
     let said = said.get(said.len().saturating_sub(WORDS)..).unwrap_or_default().join("\n");
+    let refused = kept_from(&refused);
     match ended {
-        Ok(status) if status.success() => super::tree::remove(&place.join(CACHE)).map_err(|error| error.to_string()),
-        Ok(status) => Err(format!("{} {status}{}{said}", installer(job), if said.is_empty() { "" } else { ":\n" })),
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{program} {status}{refused}{}{said}", if said.is_empty() { "" } else { ":\n" })),
         Err(_) => {
             child.shutdown().await;
-            Err(format!("{} took longer than {} minutes", installer(job), PATIENCE.as_secs() / 60))
+            Err(format!("{program} took longer than {} minutes{refused}", PATIENCE.as_secs() / 60))
+        }
+    }
+}
+
+/// Keeps each host that is refused.
+fn noting(refused: &Arc<Mutex<BTreeSet<String>>>) -> Seen {
+    let refused = Arc::clone(refused);
+    Arc::new(move |asked| {
+        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = asked.refused.filter(|_| refused.len() < HOSTS) {
+            refused.insert(format!("{}:{} ({reason})", asked.host, asked.port).escape_debug().to_string());
+        }
+    })
+}
+
+/// What is to be said of them.
+fn kept_from(refused: &Mutex<BTreeSet<String>>) -> String {
+    let refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+    if refused.is_empty() {
+        return String::new();
+    }
+    let hosts: Vec<_> = refused.iter().map(String::as_str).collect();
+    format!(
+        "; installing was kept from {}: `install.net.allow` of its profile or `sandbox` names what that reaches",
+        hosts.join(", ")
+    )
+}
+
+/// Compiles what uv has installed, as what runs cannot write there. It is only slower without, so nothing depends on it.
+///
+/// uv would have the environment's own interpreter do so, which runs code of the packages as it begins (`.pth` files). So it is the
+/// one that the environment was made from, without what was installed in view, and it reaches nothing.
+async fn compile(job: &Job, place: &Path) {
+    let tools = place.join(TREE).join(TOOLS);
+    let environments = std::fs::read_dir(&tools).into_iter().flatten().flatten().map(|entry| entry.path());
+    for environment in environments {
+        let Some(interpreter) = interpreter_of(&environment, std::env::home_dir().as_deref()) else { continue };
+        let words = ["-I", "-S", "-B", "-m", "compileall", "-q", "-j", "1"].map(str::to_owned);
+        let arguments = words.into_iter().chain([environment.join("lib").to_string_lossy().into_owned()]).collect();
+        let launch = Launch { program: interpreter.into(), ..launch(job, arguments, &[]) };
+        let sandbox = Sandbox { hosts: Vec::new(), private: Vec::new(), install: None, ..sandbox(job, place) };
+        if let Err(why) = confined(job, place, launch, &sandbox).await {
+            tracing::debug!(server = job.server, why, "not all of the packages was compiled");
         }
     }
 }
@@ -144,14 +211,14 @@ fn uv(job: &Job, place: &Path) -> Launch {
     let tree = place.join(TREE);
     let on = || std::ffi::OsString::from("1");
     let variables = [
-        ("UV_TOOL_DIR", tree.join("tools").into()),
+        ("UV_TOOL_DIR", tree.join(TOOLS).into()),
         ("UV_TOOL_BIN_DIR", tree.join("bin").into()),
         ("UV_CACHE_DIR", place.join(CACHE).into()),
         ("UV_PYTHON_DOWNLOADS", "never".into()),
         ("UV_LINK_MODE", "copy".into()),
-        // What runs cannot write there.
-        ("UV_COMPILE_BYTECODE", on()),
-        ("UV_NATIVE_TLS", on()),
+        // Of the same by its name now, and the one that older ones know, which newer ones complain of.
+        ("UV_SYSTEM_CERTS", on()),
+        (OLD_NAME, on()),
     ];
     launch(job, arguments, &variables)
 }

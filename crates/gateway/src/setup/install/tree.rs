@@ -36,22 +36,43 @@ pub(super) fn check(root: &Path) -> Result<(), String> {
     }
 }
 
-/// Removes all of it, also directories that whoever made them has closed.
+/// Removes all of it, also directories that whoever made them has closed, or put so far into each other that no path leads there.
+/// Nothing may run any more that could change it.
 pub(super) fn remove(root: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(root)?.is_dir() {
+        return fs::remove_file(root);
+    }
     let mut open = vec![root.to_owned()];
+    let mut next = 0_u64;
+    let mut emptied = Vec::new();
     while let Some(directory) = open.pop() {
-        if !fs::symlink_metadata(&directory)?.is_dir() {
-            continue;
-        }
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+                continue;
             }
+            // One that is closed cannot be moved. It is none of the moved ones: those lie in `root` only.
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+            if directory == root {
+                open.push(entry.path());
+                continue;
+            }
+            let moved = loop {
+                let free = root.join(format!("removed-{next}"));
+                next = next.saturating_add(1);
+                if fs::symlink_metadata(&free).is_err() {
+                    break free;
+                }
+            };
+            fs::rename(entry.path(), &moved)?;
+            open.push(moved);
         }
+        emptied.push(directory);
     }
-    fs::remove_dir_all(root)
+    // The root, which was the first, is the last.
+    emptied.into_iter().rev().try_for_each(fs::remove_dir)
 }
 
 /// Looks at all of a directory, of at most so many bytes.
@@ -175,7 +196,33 @@ pub(super) fn npm_program(tree: &Path, packages: &Packages) -> Result<String, St
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
     use super::*;
+
+    #[test]
+    fn what_lies_deeper_than_a_path_leads_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = root.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let open = |at: &OwnedFd, name: &str| {
+            rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o700)).unwrap();
+            rustix::fs::openat(at, name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
+        };
+        let mut at = OwnedFd::from(File::open(&tree).unwrap());
+        // What has the name of one that is moved as well.
+        open(&at, "removed-0");
+        for number in 0..60 {
+            let name = format!("{number:0200}");
+            let next = open(&at, &name);
+            let file = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+            rustix::fs::openat(&next, "file", file, Mode::from_raw_mode(0o400)).unwrap();
+            rustix::fs::fchmod(&at, Mode::from_raw_mode(0o100)).unwrap();
+            at = next;
+        }
+        remove(&tree).unwrap();
+        assert!(!tree.exists() && root.path().read_dir().unwrap().next().is_none());
+    }
 
     #[test]
     fn what_was_closed_is_removed_and_a_link_in_its_place_is_not_followed() {

@@ -27,7 +27,7 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::demux::Inbox;
-use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
+use super::{Ending, Replies, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit::{self, Admitted};
 use crate::codes::METHOD_NOT_FOUND;
 use crate::metrics::Metrics;
@@ -157,7 +157,7 @@ impl SharedChild {
             running.failed(lasted);
         }
         if running.closed {
-            return Err(UpstreamError::Ended("; the gateway is stopping".to_owned()));
+            return Err(UpstreamError::Ended(Ending::new("the gateway is stopping", &[])));
         }
         if let Some(rest) = running.rests_until.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Err(UpstreamError::Resting(rest.as_secs() + 1));

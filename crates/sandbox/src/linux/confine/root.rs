@@ -30,8 +30,27 @@ use crate::{Confinement, Level, Network};
 /// Devices that are no more than the C library expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// What the listing of processes says of the machine and its kernel, and nobody needs.
-const MASKED: &[&str] =
-    &["acpi", "asound", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list"];
+const MASKED: &[&str] = &[
+    "acpi",
+    "asound",
+    // When it counts up tells when somebody types.
+    "interrupts",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "pagetypeinfo",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
+];
 /// What changes the machine when it is written to.
 const FIXED: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Where the scratch space is seen besides the home directory, and by which name it lies there.

@@ -110,7 +110,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let (kind, program) = (usize::try_from(number(rest)?).ok()?, PathBuf::from(text(rest)?));
     let runtime = match kind.checked_sub(1) {
         None => None,
-        Some(at) => Some(Runtime { kind: *RuntimeKind::ALL.get(at)?, program }),
+        Some(at) => Some(Runtime { program, ..Runtime::usual(*RuntimeKind::ALL.get(at)?) }),
     };
     let require = (0..number(rest)?).map(|_| match (number(rest)?, number(rest)?) {
         (0, version) => Some(Guarantee::Landlock(version)),
@@ -179,7 +179,7 @@ pub(super) mod tests {
             network: Network::Relay(Relay { socket: "/run/x.sock".into(), told: "443 80".to_owned() }),
             limits: Limits { memory: Some(1 << 33), pids: Some(2), cpu: Some(3), nofile: Some(4), fsize: None },
             exceptions: Exceptions { unix_sockets: true, netlink_route: false, namespaces: true },
-            runtime: Some(Runtime { kind: RuntimeKind::Runsc, program: "/opt/runsc".into() }),
+            runtime: Some(Runtime { program: "/opt/runsc".into(), ..Runtime::usual(RuntimeKind::Runsc) }),
             require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit, Guarantee::OwnKernel],
         }
     }

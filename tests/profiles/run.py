@@ -26,6 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(ROOT / "tests" / "sandbox")]
 import held  # noqa: E402
+import packages  # noqa: E402
 import reach  # noqa: E402
 import harness  # noqa: E402
 from machine import SECRET, machine, quiet  # noqa: E402
@@ -34,6 +35,7 @@ from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
 SHELL = ROOT / "tests" / "sandbox" / "server.py"
 EVERYTHING, TIME = "@modelcontextprotocol/server-everything@2026.8.31", "mcp-server-time@2026.10.19"
+GIT = "mcp-server-git@2026.10.19"
 
 
 @functools.cache
@@ -314,6 +316,47 @@ def case_uvx_is_installed_once_and_runs_without_the_index():
         with contextlib.suppress(AssertionError):
             check("UTC" not in works(), "what was changed is started")
         wait_for(lambda: gateway.entries(kind="server.packages_changed"), "nobody notices")
+
+
+def case_what_is_fetched_is_installed_under_any_profile_and_starts_wherever_path_leads():
+    with machine() as place, contextlib.ExitStack() as stack:
+        repository(place / "work" / "repository")
+        os.environ["PATH"], before = f"{python_programs()}:{os.environ['PATH']}", os.environ["PATH"]
+        stack.callback(os.environ.__setitem__, "PATH", before)
+        server = {"command": ["uvx", GIT, "--repository", str(place / "work" / "repository")], "sandbox": fetched("git"), "timeout": "120s"}
+        stack.enter_context(registries(place, index()[1]))
+        gateway = stack.enter_context(Gateway({"git": server}, quiet()))
+
+        def works():
+            with Raw(gateway, "/mcp/git") as client:
+                return json.dumps(client.ask("tools/call", {"name": "git_log", "arguments": {"repo_path": str(place / "work" / "repository")}}))
+        check("begin" in works(), works())
+        equal(len(installed(gateway)), 1)
+        # It was compiled, and nothing of it ran for that.
+        [tree] = [path.parent for path in (gateway.home / "packages").rglob("tree/tools")]
+        check(list(tree.rglob("mcp_server_git/__pycache__/*.pyc")), "it is compiled at each start")
+        # Another interpreter comes first now, and the one that it was installed for is still there.
+        other = place / "outside" / "python3"
+        other.symlink_to("/bin/true")
+        os.environ["PATH"] = f"{place}/outside:{before}"
+        gateway.again()
+        check("begin" in works(), gateway.said.read_text()[-2000:])
+        equal(len(installed(gateway)), 1)
+
+
+def case_packages_run_nothing_while_they_are_installed():
+    """A package in Python may have lines that each interpreter which finds it runs as it begins."""
+    with machine() as place, contextlib.ExitStack() as stack:
+        os.environ["PATH"], before = f"{python_programs()}:{os.environ['PATH']}", os.environ["PATH"]
+        stack.callback(os.environ.__setitem__, "PATH", before)
+        with packages.index(place) as (url, host):
+            table = {"profile": "uvx", "install": {"registry": url, "net": {"allow": [host], "private": ["127.0.0.1/32"]}}}
+            gateway = stack.enter_context(Gateway({"evil": {"command": ["uvx", "evil"], "sandbox": table}}, quiet()))
+            done = bartizan("sandbox", "install", "evil", "--config", gateway.config, env={"BARTIZAN_HOME": str(gateway.home)})
+            check(done.returncode == 0, done.stdout + done.stderr)
+            [tree] = [path.parent for path in (gateway.home / "packages").rglob("tree/tools")]
+            check(list(tree.rglob("evil.pth")) and list(tree.rglob("evil/__pycache__/*.pyc")), "it is not installed")
+            check(not list(tree.rglob("RAN*")), "the package ran")
 
 
 def case_fetch_reaches_what_is_named_and_changes_nothing():

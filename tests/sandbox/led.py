@@ -129,3 +129,28 @@ def case_paths_are_meant_from_where_the_client_is():
             done = subprocess.run([BINARY, "run", "--standalone", "--", "/bin/true", str(place / "home")], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
                                   env=environment)
             equal(("take off its sandbox" in done.stderr, "read-only" in done.stderr), (True, proposed), done.stderr)
+
+
+def case_programs_that_a_server_laid_are_not_another_ones():
+    """Where `PATH` leads first to a place that one server may write to, it chooses no program of another, nor a runtime or installer."""
+    with machine() as place:
+        work, planted = place / "work", place / "work" / "bin"
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1",
+                                    "PATH": f"{planted}:{os.environ['PATH']}"}
+        bartizan = lambda *words: subprocess.run([BINARY, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,  # noqa: E731
+                                                 cwd=place, env=environment)
+        names = ("awk", "runc", "crun", "runsc", "own")
+        lay = "; ".join(f"printf '#!/bin/sh\\necho planted {name} >&2; echo x > {place}/outside/canary\\n' > $0/{name}; chmod +x $0/{name}" for name in names)
+        bartizan("run", "--standalone", "--name", "one", "--rw", work, "--", "/bin/sh", "-c", f'mkdir -p "$0"; {lay}', planted)
+        check(all(os.access(planted / name, os.X_OK) for name in names), "nothing was laid")
+        # Not the one that comes first, and the one that is meant where there is no other.
+        said = bartizan("run", "--standalone", "--name", "two", "--", "awk", 'BEGIN { print "the real one" > "/dev/stderr" }').stderr
+        check("the real one" in said and "planted" not in said, said)
+        said = bartizan("run", "--standalone", "--name", "two", "--", "own").stderr
+        check("planted own" in said, said)
+        # The host is looked at as the user, so nothing of it is started.
+        config = place / "bartizan.toml"
+        config.write_text(f'[server.x]\ncommand = ["true"]\n[server.x.sandbox]\nlevel = "container"\nruntime = "{planted}/runc"\n')
+        done = bartizan("doctor", "--config", config)
+        check("planted" not in done.stdout + done.stderr and not (place / "outside" / "canary").exists(), done.stdout + done.stderr)
+        check("lies where servers may write" in done.stdout and done.returncode == 1, done.stdout)

@@ -253,6 +253,60 @@ def case_what_is_asked_and_written_has_to_make_sense():
         check(not link.is_symlink() and (of.root / "outside" / "secret").read_text() == "nobody's business")
 
 
+def case_the_server_has_no_stream_of_the_user():
+    """What it complains of passes by way of Bartizan: the stream may be a terminal, with somebody at it."""
+    with place() as of:
+        script = "printf '\\033]52;c;eA==\\007\\n' >&2; test -p /dev/stderr && echo piped >&2; yes | head -c 3000000 >&2"
+        for words, more in ((["--try"], {}), (["--out", of.root / "x"], {"input": "", "stdin": None})):
+            done = of.run("sandbox", "learn", "--offline", "--name", "learned", *words, "--", "sh", "-c", script, **more)
+            check("\033" not in done.stderr and "u{1b}]52" in done.stderr and "piped" in done.stderr, done.stderr[:2000])
+            check(len(done.stderr) < 100_000, f"a flood passes: {len(done.stderr)} bytes")
+
+
+def case_a_server_that_reads_nothing_ends_with_its_client():
+    with place() as of:
+        done = of.run("sandbox", "learn", "--offline", "--name", "learned", "--out", of.root / "x", "--", "sleep", "999", input="{}\n", stdin=None)
+        read(of.root / "x")
+        check("killed" in done.stderr or "ended" in done.stderr, done.stderr)
+
+
+def case_secrets_of_the_configuration_are_not_shown():
+    with place() as of:
+        for name in ("token", "other"):
+            (of.root / "outside" / name).write_text(f"the-{name}-itself")
+        config = of.root / "bartizan.toml"
+        config.write_text(f"""[server.tickets]
+command = ["true"]
+[server.tickets.sandbox]
+profile = "auto"
+net.allow = ["tickets.example.com:443"]
+secrets.TOKEN = {{ value = "file:{of.root}/outside/token", host = "tickets.example.com" }}
+""")
+        (of.root / "outside" / "token").chmod(0o600)
+        script = f"cat {of.root}/outside/token {of.root}/outside/other >&2"
+        done = of.run("sandbox", "learn", "--try", "--offline", "--name", "learned", "--config", config, "--", "sh", "-c", script)
+        check("the-other-itself" in done.stderr and "the-token-itself" not in done.stderr, done.stderr)
+        check(f'"{of.root}/outside/other"' in done.stdout, done.stdout)
+        given = tomllib.loads(done.stdout)["profile"]["learned"].get("fs", {}).get("ro", [])
+        check(not any("token" in path for path in given), done.stdout)
+
+
+def case_what_is_compiled_comes_with_its_source():
+    with place() as of:
+        (of.work / "common.py").write_text("said = 'it was found'\n")
+        script = of.work / "server.py"
+        script.write_text("import sys\nimport common\nprint(common.said, file=sys.stderr, flush=True)\n" + HOSTILE.read_text())
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        subprocess.run([PYTHON, "-c", "import common"], cwd=of.work, env=environment, check=True)
+        check(list((of.work / "__pycache__").glob("common.*.pyc")), "it is not compiled")
+        command = [PYTHON, str(script), "asks", "/"]
+        _, out, said = learned(of, "--offline", command=command)
+        check("it was found" in said, said)
+        config = configured(of, out)
+        client = Client(of, "run", "--standalone", "--config", config, "--profile", "learned", "--", *command)
+        check("it was found" in client.end(), out.read_text())
+
+
 def case_names_write_no_lines():
     with place() as of:
         named = of.root / "named"

@@ -211,7 +211,7 @@ impl Reading {
         let Some((_, main)) = named.iter().find(|(name, _)| *name == option) else {
             let known = alone.iter().copied().chain(named.iter().map(|(name, _)| *name));
             return Err(format!(
-                "the option `{option}` of {} is not known here, only {}",
+                "the option `{option}` of {} is not known here, only {}; with others, install the package yourself and start its program",
                 self.with.runner(),
                 crate::suggest::list(known)
             ));
@@ -254,7 +254,11 @@ const ARCHIVES: &[&str] = &[".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".zip"
 
 /// A package of a registry, as its installer takes it.
 fn name(with: Installer, text: &str) -> Result<String, String> {
-    let wrong = || format!("`{text}` is no package of a registry, such as `name` or `name@1.2.3`");
+    let wrong = || {
+        format!(
+            "`{text}` is no package of a registry, such as `name` or `name@1.2.3`; install another one yourself and start its program"
+        )
+    };
     let plain = |c: char| c.is_ascii_alphanumeric() || "@/._~^<>=!*+-[],".contains(c);
     // A version that begins with a dot is a directory to npm, and a name that ends so a file to both.
     let is_file = || ARCHIVES.iter().any(|end| text.to_ascii_lowercase().ends_with(end));

@@ -152,12 +152,16 @@ impl<'i> Known<'_, 'i> {
             && text(&["level"]) != Some(defaults::UNCONFINED)
             && !is_of_the_machine;
         let (place, (table, _)) = (sandbox.span(), DeTable::parse_recoverable(runner.text));
-        if let (true, DeValue::Table(sandbox)) = (is_meant, sandbox.get_mut())
-            && !sandbox.contains_key(INSTALL)
+        let says_with = tree::get(sandbox, &[INSTALL, "with"]).is_some();
+        if let (true, false, DeValue::Table(sandbox)) = (is_meant, says_with, sandbox.get_mut())
             && let Some(install) = table.get_ref().get(INSTALL)
         {
+            let mut install = at(install.get_ref().clone(), &place);
             let key = Spanned::new(place.clone(), Cow::Borrowed(INSTALL));
-            sandbox.insert(key, at(install.get_ref().clone(), &place));
+            if let Some(own) = sandbox.remove(&key) {
+                merge(&mut install, own);
+            }
+            sandbox.insert(key, install);
         }
     }
 
@@ -432,6 +436,9 @@ mod tests {
             let held = read(command, text).unwrap();
             assert_eq!(held.install.as_ref().map(|install| install.with), with, "{command} {text}");
         }
+        let more = "[server.x.sandbox]\nprofile = \"git\"\ninstall.net.allow = [\"npm.example.com:443\"]\n";
+        let more = read("[\"npx\", \"server\"]", more).unwrap().install.unwrap();
+        assert_eq!((more.with, more.hosts.len()), (Installer::Npm, 2));
         let own = "[server.x.sandbox]\nprofile = \"git\"\ninstall = { with = \"npm\", scripts = true }\n";
         let own = read("[\"npx\", \"server\"]", own).unwrap().install.unwrap();
         assert!(own.scripts && own.hosts.is_empty(), "what a table says counts as it stands");

@@ -334,7 +334,7 @@ fn warn_of_use(
         let text = format!("`{client}` has its servers started outside of any sandbox, and cannot do that from within");
         problems
             .warn(place(&[]), text)
-            .help("confine the program itself, or write `level = \"none\"` and start with `--allow-unconfined`");
+            .help("confine the program itself, or write `level = \"none\"` and start with `--allow-unconfined` (with `run`: --level none --allow-unconfined)");
     }
 }
 

@@ -96,9 +96,9 @@ pub enum SetupError {
     },
     /// A confined server could change what confines it.
     #[error(
-        "[server.{server}.sandbox]: the program may write to {}, by `fs.rw` or as an argument of it, and so to Bartizan's own {}, with \
-         which it could take off its sandbox; name directories that this is not in{}, or keep it elsewhere (`--config FILE`)",
-        .within.display(), .path.display(), or_read_only(.within)
+        "server `{server}`: the program may write to {}, by `fs.rw` or as an argument of it, and so to Bartizan's own {}, with \
+         which it could take off its sandbox or learn secrets; name directories that this is not in{}",
+        .within.display(), .path.display(), or_otherwise(.within, .path)
     )]
     Exposed {
         /// Which one.
@@ -204,9 +204,15 @@ pub(crate) fn described(servers: &Servers) -> (Vec<serde_json::Value>, Isolation
 }
 
 /// What else can be done about a directory with something of Bartizan's own in it; not with all that the user has.
-fn or_read_only(within: &Path) -> &'static str {
+fn or_otherwise(within: &Path, own: &Path) -> &'static str {
     let has_home = std::env::var_os("HOME").is_some_and(|home| Path::new(&home).starts_with(within));
-    if has_home { "" } else { ", have them read-only (`fs.ro`, or `--ro`)" }
+    match own.extension() {
+        _ if has_home => ", such as the single ones that it is to work with",
+        Some(kind) if kind == "toml" => {
+            ", have them read-only (`fs.ro`, or `--ro`), or keep the file elsewhere (`--config FILE`)"
+        }
+        _ => ", or have them read-only (`fs.ro`, or `--ro`)",
+    }
 }
 
 /// Says which servers may do whatever the user may.

@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long it may go on after its client has closed its input, and it has read all of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long it may take to read that.
-const READING: Duration = Duration::from_secs(10);
+const READING: Duration = Duration::from_secs(5);
 /// That whoever writes to a socket has ended that; other systems, where nothing is learnt, have no such word.
 #[cfg(target_os = "linux")]
 const ENDED: PollFlags = PollFlags::RDHUP;

@@ -87,14 +87,16 @@ impl Wrap {
         // As in a file, where a variable would be looked up. What TOML and JSON write alike.
         let command: Vec<_> = self.command.iter().map(|word| word.to_string_lossy().replace("${", "$${")).collect();
         let command = serde_json::to_string(&command).map_err(|error| error.to_string())?;
-        let text = format!("[server.wrapped]\ncommand = {command}\n[server.wrapped.sandbox]\n{table}");
+        let name = self.server_name();
+        let key = serde_json::to_string(&name).map_err(|error| error.to_string())?;
+        let text = format!("[server.{key}]\ncommand = {command}\n[server.{key}.sandbox]\n{table}");
         let environment = Environment::of_process(&self.directory);
         let read = Config::parse(&text, "the sandbox", &environment).map_err(|wrong| {
             let said: Vec<_> = wrong.0.iter().map(|one| one.message.clone()).collect();
             said.join("; ")
         });
         let (mut config, warnings) = read?;
-        let server = config.servers.remove("wrapped").map(|server| server.upstream);
+        let server = config.servers.remove(&name).map(|server| server.upstream);
         let Some(Upstream::Command(command)) = server else { return Err("there is no program".to_owned()) };
         let sandbox = *command.sandbox;
         if sandbox.level == SandboxLevel::None {

@@ -229,6 +229,10 @@ fn refusals(server: &str, complain: &Complain) -> way_out::Seen {
             && !LOCAL.iter().any(|end| asked.host.ends_with(end));
         let remedy = match reason.as_str() {
             "egress.not_allowed" if is_public => format!("; --allow {host} lets it"),
+            "egress.address_private" | "egress.address_own" => {
+                "; `net.private` in a table `[profile.NAME]` of the configuration, and `run --profile NAME`, let it"
+                    .to_owned()
+            }
             _ => String::new(),
         };
         (complain.0)(&format!("bartizan: {server} was kept from {host} ({reason}){remedy}"));

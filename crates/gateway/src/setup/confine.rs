@@ -5,6 +5,7 @@
 //! of the user's own files nothing is shown that the configuration does not name, but for the program and the
 //! installation it is part of, where that can be told from a directory in which other things lie.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -219,7 +220,8 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     read_only.extend(own.iter().filter_map(|directory| base_of_environment(directory, launch)));
     read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
     let read_only = read_only.into_iter().filter(|path| path.is_absolute());
-    let read_only = read_only.filter_map(|path| lookup.shown(path)).collect();
+    let mut known = BTreeSet::new();
+    let read_only = read_only.filter_map(|path| lookup.shown(path)).filter(|path| known.insert(path.clone())).collect();
     if let Some(file) = instead {
         launch.program = file.into();
     }

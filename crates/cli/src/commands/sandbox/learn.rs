@@ -148,7 +148,7 @@ impl Arguments {
     fn after(&self, what: &Learning, learned: &Learned) -> String {
         let mut text = match &learned.listed {
             Some(listed) => format!("bartizan: {}\n", said(listed)),
-            None => format!("bartizan: the server {}\n", learned.status),
+            None => format!("bartizan: the server ended: {}\n", learned.status),
         };
         let place = self.out.as_ref().map_or_else(|| "above".to_owned(), |out| shell_word(&out.to_string_lossy()));
         if learned.listed.as_ref().is_some_and(|listed| !listed.initialised) {
@@ -173,6 +173,9 @@ impl Arguments {
     }
 }
 
+/// Directories for temporary files.
+const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+
 /// What the server may do in this run.
 fn before(what: &Learning, changeable: &[PathBuf]) -> String {
     let changes: Vec<_> = changeable.iter().map(|path| path.display().to_string()).collect();
@@ -182,8 +185,13 @@ fn before(what: &Learning, changeable: &[PathBuf]) -> String {
         Hosts::Named(hosts) => hosts.join(" "),
         Hosts::None => "nothing".to_owned(),
     };
+    let unseen = if TEMPORARY.iter().any(|place| what.wrap.directory.starts_with(place)) {
+        "\nbartizan: not of this directory, as each sandbox has temporary files of its own; learn from another place, or name it with --ro"
+    } else {
+        ""
+    };
     format!(
-        "bartizan: learning what {} needs: it sees your files, but for places of secrets, may change {changes}, and reaches {reaches}",
+        "bartizan: learning what {} needs: it sees your files, but for places of secrets, may change {changes}, and reaches {reaches}{unseen}",
         what.name
     )
 }

@@ -109,7 +109,9 @@ pub(super) fn advice(entry: &Entry) -> Option<Advice> {
             )),
         ),
         ("egress.address_private" | "egress.address_own", _, Some(address)) => (
-            "to let the names in `net.allow` lead to that address as well, if it is meant".to_owned(),
+            "to let the names in `net.allow` lead to that address as well, if it is meant; for `bartizan run --profile NAME` in a table \
+             `[profile.NAME]`"
+                .to_owned(),
             Some(table("private", address)),
         ),
         _ => (reasons::of(reason).map_or("nothing that this version knows of", |known| known.help).to_owned(), None),

@@ -96,10 +96,12 @@ fn kept_from(refused: &Mutex<BTreeSet<String>>) -> String {
         return String::new();
     }
     let hosts: Vec<_> = refused.iter().map(String::as_str).collect();
-    format!(
-        "; installing was kept from {}: `install.net.allow` of its profile or `sandbox` names what that reaches",
-        hosts.join(", ")
-    )
+    let remedy = if hosts.iter().any(|host| host.ends_with("(egress.not_allowed)")) {
+        ", as `install.net.allow` of its profile or `sandbox` does not name it"
+    } else {
+        ""
+    };
+    format!("; installing was kept from {}{remedy}", hosts.join(", "))
 }
 
 /// Compiles what uv has installed, as what runs cannot write there. It is only slower without, so nothing depends on it.

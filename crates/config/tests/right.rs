@@ -54,18 +54,30 @@ impl Machine {
         let line = |w: &Diagnostic| format!("{} {} | {}", w.line, w.message, w.help.as_deref().unwrap_or_default());
         warnings.iter().map(line).collect()
     }
+
+    /// Each server, with how the only warning about it begins, if there is one.
+    fn check(&self, all: impl IntoIterator<Item = (String, Option<&'static str>)>) {
+        for (server, expected) in all {
+            let found = self.warnings(&server);
+            let fits = match expected {
+                None => found.is_empty(),
+                Some(start) => found.len() == 1 && found[0].starts_with(start),
+            };
+            assert!(fits, "{server}: {found:?}");
+        }
+    }
 }
 
 #[test]
 fn what_this_machine_lacks_is_a_warning() {
-    let machine = Machine::with(&["here", "plain", "env", "npm", "uv"]);
+    let machine = Machine::with(&["here", "plain"]);
     let place = machine.directory.path();
     fs::set_permissions(place.join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(place.join("bin")).unwrap();
     fs::rename(place.join("here"), place.join("bin/here")).unwrap();
     fs::copy(place.join("bin/here"), place.join("here")).unwrap();
     let there = place.display();
-    for (server, expected) in [
+    machine.check([
         ("command = ['here']".to_owned(), None),
         ("command = ['here']\ncwd = '.'\npass_env = ['HOME', 'PATH']".to_owned(), None),
         (format!("command = ['{there}/here']"), None),
@@ -81,6 +93,24 @@ fn what_this_machine_lacks_is_a_warning() {
         ("command = ['bin']".to_owned(), Some("2 `")),
         ("command = ['./bin/here']\ncwd = 'bin'".to_owned(), Some("2 there is no program `./bin/here`")),
         ("command = ['here']\ncwd = 'none'".to_owned(), Some("3 there is no directory /")),
+        ("command = ['here']\ncwd = 'plain'".to_owned(), Some("3 /")),
+        (
+            "command = ['here']\npass_env = ['HOME', 'NONE_SUCH']".to_owned(),
+            Some("3 the environment variable `NONE_SUCH` is not set here | the program"),
+        ),
+        (
+            "command = ['here']\npass_env = ['TOKNE']".to_owned(),
+            Some("3 the environment variable `TOKNE` is not set here | did you mean `TOKEN`?"),
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_program_would_not_see_is_a_warning() {
+    let machine = Machine::with(&["here"]);
+    let there = machine.directory.path().display();
+    fs::create_dir(machine.directory.path().join("bin")).unwrap();
+    machine.check([
         (
             format!(
                 "command = ['here', '{there}/bin', '/no/such/file.db', '--at={there}/bin']\nsandbox.fs.arguments = 'rw'"
@@ -122,29 +152,19 @@ fn what_this_machine_lacks_is_a_warning() {
             "command = ['here']\nsandbox = { profile = 'fetch', net = { allow = ['a.example.com:443'] } }".to_owned(),
             None,
         ),
-        ("command = ['here']\ncwd = 'plain'".to_owned(), Some("3 /")),
+    ]);
+}
+
+#[test]
+fn what_is_fetched_at_each_start_is_a_warning() {
+    Machine::with(&["env", "npm", "uv"]).check([
         ("command = ['env', 'A=b', 'npx', '-y', 'server']".to_owned(), Some("2 what `npx` fetches at each start")),
         ("command = ['npm', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches at each start")),
         ("command = ['npm', 'start']".to_owned(), None),
         ("command = ['uv', 'run', 'server']".to_owned(), None),
         ("command = ['uv', 'tool', 'run', 'server']".to_owned(), Some("2 what `uv tool run` fetches")),
         ("command = ['npm', 'exec', 'server']\nsandbox.level = 'none'".to_owned(), None),
-        (
-            "command = ['here']\npass_env = ['HOME', 'NONE_SUCH']".to_owned(),
-            Some("3 the environment variable `NONE_SUCH` is not set here | the program"),
-        ),
-        (
-            "command = ['here']\npass_env = ['TOKNE']".to_owned(),
-            Some("3 the environment variable `TOKNE` is not set here | did you mean `TOKEN`?"),
-        ),
-    ] {
-        let found = machine.warnings(&server);
-        let fits = match expected {
-            None => found.is_empty(),
-            Some(start) => found.len() == 1 && found[0].starts_with(start),
-        };
-        assert!(fits, "{server}: {found:?}");
-    }
+    ]);
 }
 
 #[track_caller]

@@ -11,6 +11,7 @@ mod answer;
 mod approvals;
 mod asking;
 mod attempts;
+mod authorities;
 mod beside;
 mod bridge;
 mod budget;

@@ -8,6 +8,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::files::open_regular;
+
 /// Larger files hold something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -36,12 +38,8 @@ pub(crate) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", file.display());
-    // Looked at first, as opening a pipe would wait for its other end.
-    if !std::fs::metadata(file).map_err(|error| failed(&error))?.is_file() {
-        return Err(failed(&"it is not a regular file"));
-    }
     let mut content = Vec::new();
-    let open = std::fs::File::open(file).map_err(|error| failed(&error))?;
+    let open = open_regular(file).map_err(|error| failed(&error))?;
     open.take(MAX_FILE_BYTES).read_to_end(&mut content).map_err(|error| failed(&error))?;
     Ok(content)
 }

@@ -20,6 +20,7 @@ use super::programs::{
     Search, base_of_environment, interpreter_behind, is_named_from_here, program, python, script, stays,
 };
 use super::{given, laid};
+use crate::authorities;
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
 const SYSTEM: &[&str] = &[
@@ -48,19 +49,6 @@ const SYSTEM: &[&str] = &[
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
     "/etc/timezone",
-];
-/// Variables that name a file or a directory of certificates.
-const CERTIFICATES: &[&str] = &[
-    "AWS_CA_BUNDLE",
-    "CARGO_HTTP_CAINFO",
-    "CURL_CA_BUNDLE",
-    "DENO_CERT",
-    "GIT_SSL_CAINFO",
-    "NODE_EXTRA_CA_CERTS",
-    "PIP_CERT",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
 ];
 /// Variables that name places which a confined program does not see.
 const ELSEWHERE: &[&str] =
@@ -218,7 +206,7 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     read_only.extend(of_python);
     // Otherwise what keeps such an environment finds it broken, and makes another one in its place.
     read_only.extend(own.iter().filter_map(|directory| base_of_environment(directory, launch)));
-    read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
+    read_only.extend(authorities::variables().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
     let read_only = read_only.into_iter().filter(|path| path.is_absolute());
     let mut known = BTreeSet::new();
     let read_only = read_only.filter_map(|path| lookup.shown(path)).filter(|path| known.insert(path.clone())).collect();

@@ -6,14 +6,14 @@
 
 use std::ffi::OsStr;
 use std::io::Read as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bartizan_config::plain_path;
 use bartizan_sandbox::Launch;
-use rustix::fs::OFlags;
 
 use super::laid;
+use crate::files::open_regular;
 
 /// Whether what is named from where the program starts is there, or below, once all links are followed; or has none. Whoever
 /// filled that place may have laid one to somewhere else.
@@ -208,11 +208,7 @@ fn packages(file: &Path) -> Option<PathBuf> {
 /// what runs it.
 fn interpreter(script: &Path, search: &Search<'_>) -> Option<PathBuf> {
     let mut head = Vec::new();
-    // What is no file would have whoever opens it wait for somebody who writes to it.
-    let wait = OFlags::NONBLOCK.bits().cast_signed();
-    let file = std::fs::File::options().read(true).custom_flags(wait).open(script).ok()?;
-    let is_file = file.metadata().is_ok_and(|found| found.is_file());
-    is_file.then_some(file)?.take(256).read_to_end(&mut head).ok()?;
+    open_regular(script).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
     let program = words.next()?;

@@ -7,27 +7,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use bartizan_sandbox::Launch;
-use rustix::fs::OFlags;
 
 use super::place::Place;
-
-/// Variables that name the file in which all authorities are that a program trusts.
-const WHOLE: &[&str] = &[
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "AWS_CA_BUNDLE",
-    "CARGO_HTTP_CAINFO",
-    "PIP_CERT",
-];
-/// Variables that name a file of authorities beside those that a program trusts anyway.
-const FURTHER: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+use crate::authorities::{FURTHER, WHOLE};
+use crate::files::open_regular;
 
 /// Has what is started trust `authority` besides.
 pub(super) fn hand_over(launch: &mut Launch, place: &Place, authority: &str) -> io::Result<Vec<PathBuf>> {
@@ -64,11 +51,8 @@ const LARGEST: u64 = 4 << 20;
 /// The certificates in a file, and nothing else that is in it.
 fn read(named: &OsString) -> io::Result<String> {
     let open = || {
-        // What is no file would have whoever opens it wait for somebody who writes to it.
-        let wait = OFlags::NONBLOCK.bits().cast_signed();
-        let file = std::fs::File::options().read(true).custom_flags(wait).open(named)?;
-        let found = file.metadata()?;
-        if !found.is_file() || found.len() > LARGEST {
+        let file = open_regular(named.as_ref())?;
+        if file.metadata()?.len() > LARGEST {
             return Err(io::Error::other("it is no file of certificates"));
         }
         let mut text = Vec::new();

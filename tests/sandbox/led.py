@@ -134,23 +134,62 @@ def case_paths_are_meant_from_where_the_client_is():
 def case_programs_that_a_server_laid_are_not_another_ones():
     """Where `PATH` leads first to a place that one server may write to, it chooses no program of another, nor a runtime or installer."""
     with machine() as place:
-        work, planted = place / "work", place / "work" / "bin"
+        work, planted, tools = place / "work", place / "work" / "bin", place / "outside" / "tools"
+        tools.mkdir()
+        for name, text in (("tool", "#!/usr/bin/env interpreter\n"), ("interpreter", "#!/bin/sh\necho the real one >&2\n")):
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
         environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1",
-                                    "PATH": f"{planted}:{os.environ['PATH']}"}
+                                    "PATH": f"{planted}:{tools}:{os.environ['PATH']}"}
         bartizan = lambda *words: subprocess.run([BINARY, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,  # noqa: E731
                                                  cwd=place, env=environment)
-        names = ("awk", "runc", "crun", "runsc", "own")
+        names = ("tool", "interpreter", "python3", "runc", "crun", "runsc", "own")
         lay = "; ".join(f"printf '#!/bin/sh\\necho planted {name} >&2; echo x > {place}/outside/canary\\n' > $0/{name}; chmod +x $0/{name}" for name in names)
+        said = bartizan("run", "--standalone", "--name", "one", "--rw", work, "--ro", tools, "--", "tool").stderr
+        check("the real one" in said, said)
         bartizan("run", "--standalone", "--name", "one", "--rw", work, "--", "/bin/sh", "-c", f'mkdir -p "$0"; {lay}', planted)
         check(all(os.access(planted / name, os.X_OK) for name in names), "nothing was laid")
-        # Not the one that comes first, and the one that is meant where there is no other.
-        said = bartizan("run", "--standalone", "--name", "two", "--", "awk", 'BEGIN { print "the real one" > "/dev/stderr" }').stderr
-        check("the real one" in said and "planted" not in said, said)
+        # Not the one that comes first, also as what runs a script and where both are seen; and the one that is meant where there is no other.
+        for options in (["--ro", tools], ["--ro", tools, "--ro", work], ["--rw", work, "--ro", tools], ["--level", "none", "--allow-unconfined"]):
+            said = bartizan("run", "--standalone", "--name", "two", *options, "--", "tool").stderr
+            check("the real one" in said and "planted" not in said, f"{options}: {said}")
+            check(f"{planted}/tool lies where a server may write, so {tools}/tool is started" in said, f"{options}: {said}")
         said = bartizan("run", "--standalone", "--name", "two", "--", "own").stderr
-        check("planted own" in said, said)
-        # The host is looked at as the user, so nothing of it is started.
+        check("planted own" in said and "lies where" not in said, said)
+        # Nor does what looks like an environment have its interpreter come first.
+        (planted / "python3").unlink()
+        (planted / "python3").symlink_to(PYTHON)
+        (work / "pyvenv.cfg").write_text("")
+        said = bartizan("run", "--standalone", "--name", "two", "--", "python3", "-c", "pass").stderr
+        check(f"{planted}/python3 lies where a server may write" in said, said)
+        # The host is looked at as the user, so nothing of it is started, also by way of a link.
         config = place / "bartizan.toml"
         config.write_text(f'[server.x]\ncommand = ["true"]\n[server.x.sandbox]\nlevel = "container"\nruntime = "{planted}/runc"\n')
-        done = bartizan("doctor", "--config", config)
-        check("planted" not in done.stdout + done.stderr and not (place / "outside" / "canary").exists(), done.stdout + done.stderr)
-        check("lies where servers may write" in done.stdout and done.returncode == 1, done.stdout)
+        for _ in range(2):
+            done = bartizan("doctor", "--config", config)
+            check("planted" not in done.stdout.replace(str(planted), "") + done.stderr and not (place / "outside" / "canary").exists(), done.stdout + done.stderr)
+            check("lies where servers may write" in done.stdout and done.returncode == 1, done.stdout)
+            if not planted.is_symlink():
+                planted.rename(place / "outside" / "laid")
+                planted.symlink_to(place / "outside" / "laid")
+
+
+def case_own_files_are_not_behind_links_of_a_server():
+    with machine() as place:
+        (place / "outside" / "token").write_text("value")
+        (place / "outside" / "token").chmod(0o600)
+        (place / "work" / "link").symlink_to(place / "outside")
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1"}
+        config = place / "bartizan.toml"
+        for token, starts in ((f"{place}/outside/token", True), (f"{place}/work/link/token", False)):
+            config.write_text(f"""[server.files]
+command = ["true"]
+sandbox = {{ fs = {{ rw = ["{place}/work"] }} }}
+[server.remote]
+url = "https://mcp.example.com/"
+headers = {{ Authorization = "file:{token}" }}
+""")
+            done = subprocess.run([BINARY, "doctor", "--json", "--config", str(config)], capture_output=True, text=True, timeout=60, env=environment)
+            [found] = [server for server in json.loads(done.stdout)["servers"] if server["name"] == "files"]
+            equal(found["starts"], starts, f"{token}: {found['why']}")
+            check(starts or "learn secrets" in found["why"], found)

@@ -60,22 +60,26 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
 /// the server's secrets.
 fn fetches(command: &Command) -> Option<(String, String)> {
     let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
-    let word = |at: usize| command.arguments.get(at).map_or("", String::as_str);
-    let (words, runner, more) = match (name(&command.program).as_str(), word(0), word(1)) {
-        ("uv", "tool", "run") => ("uv tool run", "uvx", ""),
-        ("npm", "exec" | "x", _) => ("npm exec", "npx", ""),
-        ("pnpm" | "yarn", "dlx", _) => ("dlx", "npx", ""),
-        ("bunx", ..) => ("bunx", "npx", ""),
-        ("pipx", "run", _) => ("pipx run", "uvx", ""),
-        ("env", ..) => {
-            let runner = command.arguments.iter().find_map(|word| runner(&name(word)))?;
-            (runner, runner, ", and what `env` sets as variables of the server")
-        }
+    let mut words = command.arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
+    let program = name(&command.program);
+    // After `env` it is what follows what is set.
+    let (program, more) = match program.as_str() {
+        "env" => (name(words.find(|word| !word.contains('='))?), ", and what `env` sets as variables of the server"),
+        _ => (program, ""),
+    };
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (words, runner) = match (program.as_str(), first, second) {
+        ("uv", "tool", "run") => ("uv tool run", "uvx"),
+        ("npm", "exec" | "x", _) => ("npm exec", "npx"),
+        ("pnpm" | "yarn", "dlx", _) => ("dlx", "npx"),
+        ("bunx", ..) => ("bunx", "npx"),
+        ("pipx", "run", _) => ("pipx run", "uvx"),
+        (named, ..) if !more.is_empty() => (runner(named)?, runner(named)?),
         _ => return None,
     };
     let text = format!("what `{words}` fetches at each start it cannot fetch confined, unless it reaches a registry");
     let help = format!("write `{runner} PACKAGE` as the command, which is installed first and kept{more}");
-    (command.sandbox.level != Level::None).then_some((text, help))
+    (command.sandbox.level != Level::None && command.sandbox.hosts.is_empty()).then_some((text, help))
 }
 
 /// What a sandbox names that is not there: what is to be read would be left out silently, and without what is to be

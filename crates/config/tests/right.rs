@@ -160,6 +160,12 @@ fn what_is_fetched_at_each_start_is_a_warning() {
     Machine::with(&["env", "npm", "uv"]).check([
         ("command = ['env', 'A=b', 'npx', '-y', 'server']".to_owned(), Some("2 what `npx` fetches at each start")),
         ("command = ['npm', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches at each start")),
+        ("command = ['env', 'A=b', 'npm', '-y', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches")),
+        ("command = ['env', 'A=/opt/npx', 'uv', 'run', 'server', '--runner', '/usr/bin/npx']".to_owned(), None),
+        (
+            "command = ['npm', 'exec', 'server']\nsandbox = { profile = 'auto', net = { allow = ['npm.example.com:443'] } }".to_owned(),
+            None,
+        ),
         ("command = ['npm', 'start']".to_owned(), None),
         ("command = ['uv', 'run', 'server']".to_owned(), None),
         ("command = ['uv', 'tool', 'run', 'server']".to_owned(), Some("2 what `uv tool run` fetches")),

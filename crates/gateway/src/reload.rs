@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bartizan_config::{Admin, Config, Diagnostic, Diagnostics, Listen, LogFormat, Severity};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -84,10 +84,16 @@ pub(crate) struct Reloads {
 }
 
 impl Reloads {
-    /// Of `file`, which need not be there and was `started` when it was read.
-    pub(crate) fn new(file: ConfigFile, place: Place, gateway: Arc<Gateway>, started: Config) -> Arc<Reloads> {
-        let ConfigFile { path: file, content, policies } = file;
-        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content), policies: Mutex::new(policies) })
+    /// Of `file`, which need not be there and was `started` when it was read; with what asks for another look.
+    pub(crate) fn new(
+        file: ConfigFile,
+        place: Place,
+        gateway: Arc<Gateway>,
+        started: Config,
+    ) -> (Arc<Reloads>, Signal) {
+        let ConfigFile { path: file, content, policies, hangups } = file;
+        let (last, policies) = (Mutex::new(content), Mutex::new(policies));
+        (Arc::new(Reloads { file, place, gateway, started, last, policies }), hangups)
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -127,15 +133,7 @@ impl Reloads {
     }
 }
 
-/// Takes SIGHUP for a word to reload: from now on it ends nothing, and none is lost that comes before anybody watches.
-///
-/// # Errors
-/// If the system lets nobody receive it.
-pub(crate) fn hangups() -> std::io::Result<Signal> {
-    signal(SignalKind::hangup())
-}
-
-/// Reloads the file whenever it changes or one of `hangups` comes, as soon as there is a directory for it, and at once if
+/// Reloads the file whenever it changes or one of its `hangups` comes, as soon as there is a directory for it, and at once if
 /// it is not what it was.
 pub(crate) async fn watch(reloads: Arc<Reloads>, mut hangups: Signal) {
     while !directory_of(&reloads.file).is_dir() {

@@ -40,9 +40,6 @@ pub enum ServeError {
     /// There are no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// The system lets nobody receive signals.
-    #[error("cannot receive signals: {0}")]
-    Signals(std::io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}, the `address` of [{table}]: {source}")]
     Listen {
@@ -87,11 +84,6 @@ pub async fn start(config: &Config) -> Result<Running, ServeError> {
 /// # Errors
 /// As [`start`]; and if one is named that the configuration confines or does not have.
 pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfined) -> Result<Running, ServeError> {
-    // Before anything says that it is served: whoever reads that may well ask for a change at once.
-    let file = match file {
-        Some(file) => Some((file, reload::hangups().map_err(ServeError::Signals)?)),
-        None => None,
-    };
     let gateway = setup::gateway(config)?;
     setup::allow_unconfined(config, &gateway, free)?;
     let workspace = std::env::current_dir().unwrap_or_default();
@@ -122,7 +114,7 @@ pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfi
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": described,
         "isolation": isolation.to_string(), "mode": config.settings.mode.as_str(),
-        "config": file.as_ref().map(|(file, _)| place_of(file.path())), "lock": place_of(&gateway.lock),
+        "config": file.as_ref().map(|file| place_of(file.path())), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
     if gateway.recorder.is_new() {
@@ -157,11 +149,11 @@ pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfi
             stopped,
         )));
     }
-    if let Some((file, hangups)) = file {
+    if let Some(file) = file {
         let database = Arc::clone(&gateway.database);
         let place =
             Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace, database };
-        let reloads = Reloads::new(file, place, Arc::clone(&gateway), config.clone());
+        let (reloads, hangups) = Reloads::new(file, place, Arc::clone(&gateway), config.clone());
         tasks.push(tokio::spawn(reload::watch(reloads, hangups)));
     }
     let control = control::serve(&gateway);

@@ -3,7 +3,6 @@
 pub(crate) mod confine;
 mod given;
 pub mod install;
-mod laid;
 mod programs;
 mod tried;
 

@@ -16,6 +16,7 @@ mod confinement;
 mod detached;
 mod environment;
 mod error;
+mod laid;
 mod launch;
 mod prepare;
 mod probe;
@@ -37,6 +38,7 @@ pub use confinement::{Confinement, Exceptions, Guarantee, Limits, Network, Prote
 pub use detached::{leave_session, spawn_detached};
 pub use environment::Environment;
 pub use error::SpawnError;
+pub use laid::{may_be_laid, resolve};
 pub use launch::{Launch, Level};
 pub use platform::{RelayProgram, adopt_orphans, init_if_asked, kept, probe, set_init_program, set_relay_program};
 pub use prepare::{Prepare, Prepared};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::laid::may_be_laid;
 use crate::{Level, SpawnError};
 
 /// Where system programs are that are not in everybody's `PATH`.
@@ -104,10 +105,7 @@ impl Runtime {
 
     /// Where a file is without links, if no server can have laid it there.
     fn trusted(&self, file: &Path) -> Option<PathBuf> {
-        let real = std::fs::canonicalize(file).ok()?;
-        let named = std::fs::canonicalize(file.parent()?).ok()?;
-        let is_changeable = |path: &Path| self.changeable.iter().any(|place| path.starts_with(place));
-        (!is_changeable(&real) && !is_changeable(&named)).then_some(real)
+        if may_be_laid(file, &self.changeable) { None } else { std::fs::canonicalize(file).ok() }
     }
 
     fn missing(&self) -> String {
@@ -227,6 +225,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(root.join("opt/runc"), root.join("work/link")).unwrap();
         std::os::unix::fs::symlink(root.join("work/runc"), root.join("links/runc")).unwrap();
+        std::os::unix::fs::symlink(root.join("opt"), root.join("work/bin")).unwrap();
         let found = |program: &str, changeable: &[PathBuf]| {
             let program = root.join(program);
             let runtime = Runtime { program, changeable: changeable.to_vec(), ..Runtime::usual(RuntimeKind::Runc) };
@@ -234,7 +233,7 @@ mod tests {
         };
         let work = [root.join("work")];
         assert_eq!(found("opt/runc", &work), Ok(root.join("opt/runc")));
-        for program in ["work/runc", "work/link", "links/runc"] {
+        for program in ["work/runc", "work/link", "links/runc", "work/bin/runc"] {
             assert!(found(program, &work).unwrap_err().contains("it lies where servers may write"), "{program}");
             assert!(found(program, &[]).is_ok(), "the control: {program}");
         }

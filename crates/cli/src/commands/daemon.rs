@@ -37,12 +37,15 @@ impl Arguments {
         bartizan_sandbox::leave_session();
         // Bridges name it from other directories.
         let named = self.config.clone().map(|file| std::fs::canonicalize(&file).unwrap_or(file));
-        // What happens to it while it is read, and while others are waited for, is not lost.
-        let file = named.or_else(common::user_config_place).map(ConfigFile::at);
-        let config = common::user_config(self.config.as_deref())?;
-        common::log_to_stderr("info", false);
-        let paths = common::paths()?;
-        common::block_on(run::daemon(&config, file, &paths, Duration::from_secs(self.idle)))?;
+        common::block_on(async {
+            // What happens to it while it is read, and while others are waited for, is not lost.
+            let file =
+                named.or_else(common::user_config_place).map(ConfigFile::at).transpose().map_err(Failure::ours)?;
+            let config = common::user_config(self.config.as_deref())?;
+            common::log_to_stderr("info", false);
+            let paths = common::paths()?;
+            Ok::<_, common::Stop>(run::daemon(&config, file, &paths, Duration::from_secs(self.idle)).await?)
+        })?;
         Ok(Outcome::Clean)
     }
 }

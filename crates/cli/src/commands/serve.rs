@@ -48,14 +48,14 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        // What happens to it while it is read is not lost.
-        let file = ConfigFile::at(self.config.clone());
-        let (config, warnings) = Config::load(&self.config)?;
-        let notices = common::log_as(&config.log);
-        let more = check_tools(&config).into_iter().chain(baseline_warning(&self.config, &config));
-        warnings.into_iter().chain(more).for_each(|warning| notices.problem(&warning));
-        config.notices().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
+            // What happens to it while it is read is not lost.
+            let file = ConfigFile::at(self.config.clone()).map_err(Failure::ours)?;
+            let (config, warnings) = Config::load(&self.config)?;
+            let notices = common::log_as(&config.log);
+            let more = check_tools(&config).into_iter().chain(baseline_warning(&self.config, &config));
+            warnings.into_iter().chain(more).for_each(|warning| notices.problem(&warning));
+            config.notices().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let started = serve::start_with(&config, Some(file), allowed(self.allow_unconfined)).await;

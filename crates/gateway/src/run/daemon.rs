@@ -58,8 +58,6 @@ struct Serving {
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
 pub async fn daemon(config: &Config, file: Option<ConfigFile>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
-    // What follows may wait for others.
-    let hangups = reload::hangups().map_err(RunError::Signals)?;
     paths.prepare()?;
     paths.check_socket()?;
     let _lock = only_one(paths).await?;
@@ -73,11 +71,10 @@ pub async fn daemon(config: &Config, file: Option<ConfigFile>, paths: &Paths, id
     let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });
     let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
-        Reloads::new(file, place, Arc::clone(&gateway), config.clone())
+        let (reloads, hangups) = Reloads::new(file, place, Arc::clone(&gateway), config.clone());
+        tokio::spawn(reload::watch(Arc::clone(&reloads), hangups));
+        reloads
     });
-    if let Some(reloads) = &reloads {
-        tokio::spawn(reload::watch(Arc::clone(reloads), hangups));
-    }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
     let (lock, mode) = (place_of(&gateway.lock), config.settings.mode);

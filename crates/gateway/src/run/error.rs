@@ -19,9 +19,6 @@ pub enum RunError {
     /// The gateway could not be set up.
     #[error(transparent)]
     Setup(#[from] crate::setup::SetupError),
-    /// The system lets nobody receive signals.
-    #[error("cannot receive signals: {0}")]
-    Signals(std::io::Error),
     /// The user's Bartizan could not be reached or started.
     #[error("the user's bartizan cannot be reached: {0}")]
     Daemon(String),

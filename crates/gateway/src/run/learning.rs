@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long it may go on after its client has closed its input, and it has read all of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long it may take to read that.
-const READING: Duration = Duration::from_secs(5);
+const READING: Duration = Duration::from_secs(20);
 /// That whoever writes to a socket has ended that; other systems, where nothing is learnt, have no such word.
 #[cfg(target_os = "linux")]
 const ENDED: PollFlags = PollFlags::RDHUP;
@@ -90,6 +90,8 @@ pub struct Learned {
     pub status: ExitStatus,
     /// What it listed, where that was asked for here.
     pub listed: Option<Listed>,
+    /// Whether it was ended before it had read what its client sent.
+    pub unread: bool,
 }
 
 /// Hosts as they are told of.
@@ -138,11 +140,12 @@ pub async fn learn(
     let watch = Watch::default();
     let complaints = Complaints::to_stderr();
     let (stderr, said) = said(&launch, &complaints)?;
-    let (status, listed) = match stdio {
+    let (status, listed, unread) = match stdio {
         Some([stdin, stdout]) => {
             let gone = input_ends(&stdin)?;
             let child = launch.spawn_watched([stdin, stdout, stderr], &watch).await?;
-            (attended(&child, gone).await, None)
+            let (status, unread) = attended(&child, gone).await;
+            (status, None, unread)
         }
         None => {
             let (child, ends) = ask::start(&launch, stderr, &watch).await?;
@@ -154,7 +157,7 @@ pub async fn learn(
                     None
                 }
             };
-            (child.end().await, listed)
+            (child.end().await, listed, false)
         }
     };
     // Nothing is left that could hold it open, but for what could not be ended.
@@ -164,7 +167,7 @@ pub async fn learn(
     way_out.take();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let run = held.run(&watch.so_far(), told, status, listed.is_some());
-    Ok(Learned { profile: run.profile(), status, listed })
+    Ok(Learned { profile: run.profile(), status, listed, unread })
 }
 
 /// A stream for the server to complain to, whose lines go where our own do, made safe to show.
@@ -235,32 +238,37 @@ fn open(
     Ok(opened)
 }
 
-/// Waits for the end of the server, and brings it about once its client has gone or somebody stops this.
-async fn attended(child: &Child, gone: oneshot::Receiver<()>) -> ExitStatus {
+/// Waits for the end of the server, and brings it about once its client has gone or somebody stops this; and says whether it had
+/// not read then what its client sent.
+async fn attended(child: &Child, gone: oneshot::Receiver<bool>) -> (ExitStatus, bool) {
     let mut signals = signals();
     let mut gone = std::pin::pin!(async {
         // Where nobody watches, the server notices by itself.
         match gone.await {
-            Ok(()) => tokio::time::sleep(LAST_WORDS).await,
+            Ok(unread) => {
+                tokio::time::sleep(LAST_WORDS).await;
+                unread
+            }
             Err(_) => std::future::pending().await,
         }
     });
     loop {
         tokio::select! {
-            status = child.wait() => return status,
-            () = &mut gone => return child.end().await,
+            status = child.wait() => return (status, false),
+            unread = &mut gone => return (child.end().await, unread),
             Some(signal) = signals.recv() => {
                 child.signal(signal);
                 if !matches!(signal, Signal::User1 | Signal::User2) {
-                    return child.end().await;
+                    return (child.end().await, false);
                 }
             }
         }
     }
 }
 
-/// Says once whoever writes to the server's input has closed it, and all of it was read. A server that only waits would go on.
-fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<()>, RunError> {
+/// Says once whoever writes to the server's input has closed it, and all of it was read, or would have been by now; and whether it
+/// was not. A server that only waits would go on.
+fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<bool>, RunError> {
     let (sender, receiver) = oneshot::channel();
     let failed = |source| RunError::Path { path: "/dev/stdin".into(), source };
     let stdin = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
@@ -276,13 +284,11 @@ fn input_ends(stdin: &OwnedFd) -> Result<oneshot::Receiver<()>, RunError> {
             }
         }
         let end = Instant::now() + READING;
-        while rustix::io::ioctl_fionread(&stdin).is_ok_and(|left| left > 0)
-            && Instant::now() < end
-            && !sender.is_closed()
-        {
+        let is_left = || rustix::io::ioctl_fionread(&stdin).is_ok_and(|left| left > 0);
+        while is_left() && Instant::now() < end && !sender.is_closed() {
             std::thread::sleep(Duration::from_millis(50));
         }
-        sender.send(()).ok();
+        sender.send(is_left()).ok();
     };
     std::thread::Builder::new().name("bartizan-input".to_owned()).spawn(work).map_err(failed)?;
     Ok(receiver)

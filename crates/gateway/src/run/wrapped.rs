@@ -181,15 +181,19 @@ fn confined(gateway: &Gateway, wrap: &Wrap, mut launch: Launch, complain: &Compl
     if wrap.by_default.as_ref().is_some_and(|default| *default != policy.default_profile) {
         return Err(RunError::Sandbox(other_default(&policy.default_profile)));
     }
-    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)?.sandbox else { return Ok(launch.into()) };
+    let config = gateway.config.borrow().clone();
+    let writable = setup::confine::changes(config.as_deref(), &wrap.directory).map_err(SetupError::Given)?;
+    let say = |of: Option<String>| of.into_iter().for_each(|said| (complain.0)(&format!("bartizan: {name}: {said}")));
+    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)?.sandbox else {
+        say(setup::confine::unconfined(&mut launch, &wrap.directory, &writable));
+        return Ok(launch.into());
+    };
     // Where the client happens to be is where the server starts only if it sees that.
     launch.cwd = None;
     for (name, value) in &sandbox.exposed {
         launch.env.set(name, value.expose());
     }
-    let config = gateway.config.borrow().clone();
-    let writable = setup::confine::changes(config.as_deref(), &wrap.directory).map_err(SetupError::Given)?;
-    setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable);
+    say(setup::confine::confine(&mut launch, &sandbox, &wrap.directory, &writable));
     setup::confine::remember(&launch).map_err(SetupError::Given)?;
     if let Some((path, within)) = config.and_then(|config| setup::confine::exposed(&launch, &config)) {
         return Err(SetupError::Exposed { server: name, path, within }.into());

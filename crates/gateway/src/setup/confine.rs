@@ -13,13 +13,13 @@ use bartizan_config::{
     Allowed, Arguments, Command, Config, DATABASES, Installer, Required, Sandbox, SandboxLevel, Upstream, is_path,
 };
 use bartizan_sandbox::{
-    Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind,
+    Confinement, Exceptions, Guarantee, Launch, Level, Limits, Network, Protected, Runtime, RuntimeKind, resolve,
 };
 
+use super::given;
 use super::programs::{
-    Search, base_of_environment, interpreter_behind, is_named_from_here, program, python, script, stays,
+    Search, base_of_environment, interpreter_behind, is_named_from_here, lay_last, program, python, script, stays,
 };
-use super::{given, laid};
 use crate::authorities;
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
@@ -60,17 +60,18 @@ const HOME: &str = "/home/sandbox";
 
 /// Confines what `launch` starts, unless the configuration says that it is not to be.
 ///
-/// `others` are directories that servers may write to: no link in one of these, or where this program may write, is followed.
-pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[PathBuf]) {
+/// `others` are directories that servers may write to: no link in one of these, or where this program may write, is followed,
+/// and no program there comes before another one of that name. What is to be said of the latter is returned.
+pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[PathBuf]) -> Option<String> {
     if sandbox.level == SandboxLevel::None {
-        return;
+        return unconfined(launch, workspace, others);
     }
     for (name, value) in &sandbox.variables {
         if launch.env.get(name).is_none() {
             launch.env.set(name, value);
         }
     }
-    let Files { read_only, writable, hidden, links, changes } = files(launch, sandbox, workspace, others);
+    let Files { read_only, writable, hidden, links, changes, passed_over } = files(launch, sandbox, workspace, others);
     for name in ELSEWHERE {
         launch.env.remove(name);
     }
@@ -100,6 +101,23 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         require: sandbox.require.iter().filter_map(guarantee).collect(),
     };
     launch.confinement = Some(confinement);
+    passed_over
+}
+
+/// The same of what runs as the user: what others may have laid is not what starts so.
+pub(crate) fn unconfined(launch: &mut Launch, workspace: &Path, others: &[PathBuf]) -> Option<String> {
+    let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
+    lay_last(launch, &start, others).map(passed_over)
+}
+
+/// What is to be said of a program that may have been laid, and of the one that is started in its place.
+fn passed_over((laid, instead): (PathBuf, PathBuf)) -> String {
+    tracing::warn!(?laid, ?instead, "a program that lies where a server may write does not come before another one");
+    format!(
+        "{} lies where a server may write, so {} is started; name it by its path if it is meant",
+        laid.display(),
+        instead.display()
+    )
 }
 
 /// What of the machine a program sees.
@@ -111,6 +129,8 @@ struct Files {
     links: Vec<(PathBuf, PathBuf)>,
     /// Where servers may have laid something.
     changes: Vec<PathBuf>,
+    /// What is to be said of a program that may have been.
+    passed_over: Option<String>,
 }
 
 /// Paths as they are without links, each looked up once.
@@ -125,13 +145,13 @@ struct Lookup {
 impl Lookup {
     /// Where it leads; none, with a warning, if a server may have led it there.
     fn led(&mut self, path: PathBuf) -> Option<PathBuf> {
-        let found = laid::resolve(&path, &self.changes);
+        let found = resolve(&path, &self.changes);
         self.taken(path, found)
     }
 
     /// The same of what is only to be read, for which some links are followed all the same.
     fn shown(&mut self, path: PathBuf) -> Option<PathBuf> {
-        let found = laid::resolve(&path, &self.changes).or_else(|link| self.harmless(&path, &link).ok_or(link));
+        let found = resolve(&path, &self.changes).or_else(|link| self.harmless(&path, &link).ok_or(link));
         self.taken(path, found)
     }
 
@@ -193,8 +213,8 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let mut read_only: Vec<PathBuf> = system.chain(here(&sandbox.read_only)).chain(named.read_only).collect();
     // A program that can be changed by itself would choose what is seen with it.
     let changeable = |path: &PathBuf| own.iter().any(|place| real(path).starts_with(place) || path.starts_with(place));
+    let passed_over = lay_last(launch, &start, &lookup.changes).map(passed_over);
     let search = Search::new(launch, &start, &lookup.changes);
-    let instead = search.instead(&launch.program);
     let is_uv = sandbox.install.as_ref().is_some_and(|install| install.with == Installer::Uv);
     let of_python = if is_uv { python(&search) } else { Vec::new() };
     let of_program = program(&launch.program, &search);
@@ -210,10 +230,7 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let read_only = read_only.into_iter().filter(|path| path.is_absolute());
     let mut known = BTreeSet::new();
     let read_only = read_only.filter_map(|path| lookup.shown(path)).filter(|path| known.insert(path.clone())).collect();
-    if let Some(file) = instead {
-        launch.program = file.into();
-    }
-    Files { read_only, writable, hidden, links: lookup.links, changes: lookup.changes }
+    Files { read_only, writable, hidden, links: lookup.links, changes: lookup.changes, passed_over }
 }
 
 fn protected(sandbox: &Sandbox) -> Vec<Protected> {
@@ -284,10 +301,9 @@ fn real(path: &Path) -> PathBuf {
 pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<(PathBuf, PathBuf)> {
     let confinement = launch.confinement.as_ref()?;
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
-    let own = own(config).into_iter();
-    // Also where it is found, if that is a link: whoever can replace that needs not change the file.
-    let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
-    own.flat_map(|path| [Some(real(&path)), found(&path)]).flatten().find_map(|own| {
+    // Also where a link on the way lies: whoever can replace that needs not change the file.
+    let led = |path: PathBuf| resolve(&path, &writable).unwrap_or_else(|link| link);
+    own(config).into_iter().map(led).find_map(|own| {
         let within = writable.iter().find(|path| own.starts_with(path) || path.starts_with(&own))?;
         Some((own, within.clone()))
     })
@@ -306,7 +322,8 @@ pub(crate) fn own(config: &Config) -> Vec<PathBuf> {
     ];
     let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
     // What is read anew at a reload, a server that could exchange it would have sent to the host that it is for.
-    let own = own.chain(config.secret_files());
+    let captured = config.capture.as_ref().map(|capture| &*capture.path);
+    let own = own.chain(config.secret_files()).chain(captured);
     own.chain(usual.iter().flatten().map(PathBuf::as_path)).map(Path::to_owned).collect()
 }
 

@@ -10,9 +10,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bartizan_config::plain_path;
-use bartizan_sandbox::Launch;
+use bartizan_sandbox::{Launch, may_be_laid};
 
-use super::laid;
 use crate::files::open_regular;
 
 /// Whether what is named from where the program starts is there, or below, once all links are followed; or has none. Whoever
@@ -43,33 +42,38 @@ impl<'a> Search<'a> {
     /// The files of that name in the directories of `PATH`, in their order.
     fn named(&self, program: &OsStr) -> impl Iterator<Item = PathBuf> {
         let entries = self.path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-        entries.into_iter().map(move |entry| self.start.join(entry).join(program)).filter(|file| file.is_file())
+        entries.into_iter().map(move |entry| self.start.join(entry).join(program)).filter(|file| is_executable(file))
     }
 
-    /// The program's file: for a name the first one in `PATH`, but none that a server may have laid there, as long as there is
-    /// another one. The interpreter of an environment is one wherever the environment lies.
+    /// The program's file: for a name the first one in `PATH`.
     fn find(&self, program: &OsStr) -> Option<PathBuf> {
         if program.as_encoded_bytes().contains(&b'/') {
             return Some(without_steps_up(self.start.join(program)));
         }
-        let may_be_laid =
-            |file: &PathBuf| laid::is_in(file, self.changes) && interpreter_behind(file, self.home).is_none();
-        self.named(program).find(|file| !may_be_laid(file)).or_else(|| self.named(program).next())
+        self.named(program).next()
     }
+}
 
-    /// The file to start in the place of a program that would be found first, and that a server may have laid there.
-    pub(super) fn instead(&self, program: &OsStr) -> Option<PathBuf> {
-        let found = self.find(program)?;
-        let is_another = |first: PathBuf| first != found;
-        (!program.as_encoded_bytes().contains(&b'/') && self.named(program).next().is_some_and(is_another))
-            .then_some(found)
+/// Has the directories of `PATH` come last in which a server may have laid a program: it would be taken for another one's, also
+/// by what that starts itself. If that makes another file of what is started, both are returned: the one that would have been
+/// started, and the one that is.
+pub(super) fn lay_last(launch: &mut Launch, start: &Path, changes: &[PathBuf]) -> Option<(PathBuf, PathBuf)> {
+    let path = launch.env.get("PATH")?.to_owned();
+    let may_be_laid = |entry: &PathBuf| may_be_laid(&start.join(entry), changes);
+    let (last, first): (Vec<_>, Vec<_>) = std::env::split_paths(&path).partition(may_be_laid);
+    if last.is_empty() {
+        return None;
     }
+    let find = |launch: &Launch| Search::new(launch, start, changes).find(&launch.program);
+    let before = find(launch);
+    launch.env.set("PATH", std::env::join_paths(first.into_iter().chain(last)).ok()?);
+    before.zip(find(launch)).filter(|(before, now)| before != now)
 }
 
 /// The interpreter that tools in Python are installed for: the first one that is a program, and no script that looks for one.
 pub(super) fn python(search: &Search<'_>) -> Vec<PathBuf> {
     let home = search.home;
-    let is_meant = |file: &PathBuf| !laid::is_in(file, search.changes) && interpreter(file, search).is_none();
+    let is_meant = |file: &PathBuf| !may_be_laid(file, search.changes) && interpreter(file, search).is_none();
     let found = search.named(OsStr::new("python3")).find(is_meant);
     let real = found.as_deref().and_then(|file| std::fs::canonicalize(file).ok());
     let files: Vec<_> = [found, real].into_iter().flatten().collect();
@@ -389,44 +393,50 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_may_have_laid_in_the_way_of_a_program_is_passed_over() {
+    fn what_a_server_may_have_laid_in_the_way_of_a_program_comes_last() {
         let (_held, root) = with_files(&[
             ("work/bin/tool", 0o755),
             ("work/bin/own", 0o755),
-            ("work/.venv/pyvenv.cfg", 0o644),
+            ("work/bin/python3", 0o755),
+            ("work/pyvenv.cfg", 0o644),
+            ("other/tool", 0o755),
             ("usr/bin/tool", 0o755),
             ("usr/bin/python3", 0o755),
-            ("python/bin/python3", 0o755),
-            ("python/lib/python3.12/os.py", 0o644),
+            ("not/own", 0o644),
         ]);
-        let link = |from: &str, to: &str| {
-            std::fs::create_dir_all(root.join(from).parent().unwrap()).unwrap();
-            std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
-        };
-        link("work/.venv/bin/python3", "python/bin/python3");
-        link("links/tool", "work/bin/tool");
+        let link = |from: &str, to: &str| std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
         link("alias", "work/bin");
-        let (work, home) = ([root.join("work")], root.join("home"));
-        for (entries, program, changes, found, instead) in [
-            (["work/bin", "usr/bin"], "tool", &work[..], Some("usr/bin/tool"), true),
-            (["work/bin", "usr/bin"], "tool", &[], Some("work/bin/tool"), false),
-            (["alias", "usr/bin"], "tool", &work, Some("usr/bin/tool"), true),
-            (["links", "usr/bin"], "tool", &work, Some("usr/bin/tool"), true),
-            (["usr/bin", "work/bin"], "tool", &work, Some("usr/bin/tool"), false),
-            // It is what is meant, as there is no other.
-            (["work/bin", "usr/bin"], "own", &work, Some("work/bin/own"), false),
-            (["work/.venv/bin", "usr/bin"], "python3", &work, Some("work/.venv/bin/python3"), false),
-            (["work/bin", "usr/bin"], "absent", &work, None, false),
+        link("work/led", "other");
+        let work = [root.join("work")];
+        for (entries, order, program, passed_over) in [
+            (["work/bin", "usr/bin"], ["usr/bin", "work/bin"], "tool", Some(("work/bin/tool", "usr/bin/tool"))),
+            (["alias", "usr/bin"], ["usr/bin", "alias"], "tool", Some(("alias/tool", "usr/bin/tool"))),
+            // Also where a link has its directory lie elsewhere.
+            (["work/led", "usr/bin"], ["usr/bin", "work/led"], "tool", Some(("work/led/tool", "usr/bin/tool"))),
+            (["work/gone", "usr/bin"], ["usr/bin", "work/gone"], "tool", None),
+            (["usr/bin", "work/bin"], ["usr/bin", "work/bin"], "tool", None),
+            // It is what is meant, as there is no other that is a program.
+            (["work/bin", "not"], ["not", "work/bin"], "own", None),
+            // Nor is an environment of its own making an interpreter for another one.
+            (
+                ["work/bin", "usr/bin"],
+                ["usr/bin", "work/bin"],
+                "python3",
+                Some(("work/bin/python3", "usr/bin/python3")),
+            ),
+            (["work/bin", "usr/bin"], ["usr/bin", "work/bin"], "absent", None),
+            (["other", "usr/bin"], ["other", "usr/bin"], "tool", None),
         ] {
-            let path = std::env::join_paths(entries.map(|entry| root.join(entry))).unwrap();
-            let search = Search { path: Some(&path), home: Some(&home), start: &root, changes };
-            let found = found.map(|found| root.join(found));
-            assert_eq!(search.find(OsStr::new(program)), found, "{entries:?} {program}");
-            assert_eq!(search.instead(OsStr::new(program)), found.filter(|_| instead), "{entries:?} {program}");
+            let path = |entries: [&str; 2]| std::env::join_paths(entries.map(|entry| root.join(entry))).unwrap();
+            let mut launch = launch(program, &root.join("home"));
+            launch.env.set("PATH", path(entries));
+            let found = lay_last(&mut launch, &root, &work);
+            let expected = passed_over.map(|(laid, instead)| (root.join(laid), root.join(instead)));
+            assert_eq!((found, launch.env.get("PATH")), (expected, Some(&*path(order))), "{entries:?} {program}");
         }
-        let path = std::env::join_paths(["work/.venv/bin", "usr/bin"].map(|entry| root.join(entry))).unwrap();
-        let search = Search { path: Some(&path), home: Some(&home), start: &root, changes: &work };
-        assert!(python(&search).contains(&root.join("usr/bin/python3")), "tools are installed for no project's own");
+        let mut launch = launch("uv", &root.join("home"));
+        launch.env.set("PATH", root.join("work/bin"));
+        assert!(python(&Search::new(&launch, &root, &work)).is_empty(), "tools are installed for no such interpreter");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Config, Upstream as Place};
+use bartizan_config::{Command, Config, Upstream as Place};
 use bartizan_sandbox::Launch;
 
-use super::{SetupError, confine, launch};
+use super::{SetupError, confine, install, launch};
 use crate::way_out;
 
 /// A local server whose start was tried.
@@ -15,6 +15,8 @@ pub struct Tried {
     pub launch: Launch,
     /// Why it would not start; none if it would.
     pub refused: Option<String>,
+    /// Whether its packages have to be installed first, of which nothing was tried.
+    pub uninstalled: bool,
 }
 
 /// The directories, without links, in which a server may have laid something: no program there is anybody's but the server's.
@@ -32,15 +34,31 @@ pub async fn try_out(config: &Config, workspace: &Path, writable: &[PathBuf]) ->
     for (name, held) in &config.servers {
         let Place::Command(command) = &held.upstream else { continue };
         let mut launch = launch(command, workspace, writable);
-        let refused = match confine::exposed(&launch, config) {
-            Some((path, within)) => Some(SetupError::Exposed { server: name.clone(), path, within }.to_string()),
-            None => match way_out::try_open(name, &command.sandbox, &mut launch) {
-                Err(why) => Some(SetupError::Egress { server: name.clone(), why }.to_string()),
-                // It has to stay for as long as what leads to it is tried.
-                Ok(_way_out) => launch.try_out().await.err().map(|error| error.to_string()),
-            },
+        let mut uninstalled = false;
+        let refused = match install::look(name, &command.sandbox, launch.clone()) {
+            Ok(install::Now::Ready(ready)) => {
+                launch = *ready;
+                refused(name, command, config, &mut launch).await
+            }
+            Ok(install::Now::Missing) => {
+                uninstalled = true;
+                refused(name, command, config, &mut launch).await
+            }
+            Err(why) => Some(why),
         };
-        all.push((name.clone(), Tried { launch, refused }));
+        all.push((name.clone(), Tried { launch, refused, uninstalled }));
     }
     all
+}
+
+/// Why it would not start; none if it would.
+async fn refused(name: &str, command: &Command, config: &Config, launch: &mut Launch) -> Option<String> {
+    if let Some((path, within)) = confine::exposed(launch, config) {
+        return Some(SetupError::Exposed { server: name.to_owned(), path, within }.to_string());
+    }
+    match way_out::try_open(name, &command.sandbox, launch) {
+        Err(why) => Some(SetupError::Egress { server: name.to_owned(), why }.to_string()),
+        // It has to stay for as long as what leads to it is tried.
+        Ok(_way_out) => launch.try_out().await.err().map(|error| error.to_string()),
+    }
 }

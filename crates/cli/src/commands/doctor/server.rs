@@ -104,7 +104,7 @@ fn remote(name: &str, url: &str) -> ServerReport {
 }
 
 fn local(name: &str, sandbox: &Sandbox, tried: Tried, host: &Host) -> ServerReport {
-    let Tried { launch, refused } = tried;
+    let Tried { launch, refused, uninstalled } = tried;
     let level = launch.level().to_string();
     let at = launch.program.to_string_lossy().into_owned();
     let mut report = ServerReport { starts: refused.is_none(), why: refused, level: Some(level), ..remote(name, &at) };
@@ -123,6 +123,11 @@ fn local(name: &str, sandbox: &Sandbox, tried: Tried, host: &Host) -> ServerRepo
     report.network = network(&confinement.network, sandbox);
     report.limits = limits(&confinement, groups);
     report.warnings = report.limits.iter().filter_map(Limit::warning).collect();
+    if uninstalled {
+        report.warnings.push(format!(
+            "its packages are not installed yet: the first start does so, and `bartizan sandbox install {name}` before it"
+        ));
+    }
     report.files = Some(Files {
         rw: confinement.writable,
         ro: confinement.read_only,

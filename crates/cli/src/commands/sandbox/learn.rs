@@ -151,11 +151,12 @@ impl Arguments {
             None => format!("bartizan: the server ended: {}\n", learned.status),
         };
         let place = self.out.as_ref().map_or_else(|| "above".to_owned(), |out| shell_word(&out.to_string_lossy()));
-        if learned.listed.as_ref().is_some_and(|listed| !listed.initialised) {
+        if learned.unread || learned.listed.as_ref().is_some_and(|listed| !listed.initialised) {
             text += &format!(
                 "bartizan: the profile `{}` is {place}, and says only what it needed until then: do not use it before you have \
-                 seen why it did not answer",
-                what.name
+                 seen why it did not {}",
+                what.name,
+                if learned.unread { "read what its client sent" } else { "answer" }
             );
             return text;
         }

@@ -31,18 +31,23 @@ const PLACE: &str = "packages";
 /// What holds a directory while something is installed there.
 const LOCK: &str = "lock";
 
-/// What is installed for one server.
-pub struct Job {
+/// What is to be installed for one server, and where.
+struct Order {
     server: String,
     install: Install,
     packages: Packages,
     /// Those of the whole command, of which some are the program's own.
     arguments: usize,
     directory: PathBuf,
-    /// What the installer sees of the user's variables: no more than any server without `env`.
-    path: Option<OsString>,
     /// The command that fetches it, for people.
     command: String,
+}
+
+/// Who installs it.
+pub struct Job {
+    order: Arc<Order>,
+    /// What the installer sees of the user's variables: no more than any server without `env`.
+    path: Option<OsString>,
     recorder: Arc<Recorder>,
     /// Who is told that it takes a while, if the log is not what they see.
     tell: Option<Complain>,
@@ -77,8 +82,97 @@ pub(crate) fn attach(
     Ok(())
 }
 
-impl Job {
+impl Order {
     /// What has to be installed for what `launch` starts; none if its sandbox does not say so.
+    ///
+    /// # Errors
+    /// If the command is none of a runner, or nothing says where packages are to be.
+    fn of(server: &str, sandbox: &Sandbox, launch: &Launch) -> io::Result<Option<Order>> {
+        let Some(install) = &sandbox.install else { return Ok(None) };
+        let words: Vec<_> = launch.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let packages =
+            Packages::of(install.with, &launch.program.to_string_lossy(), &words).map_err(io::Error::other)?;
+        let home = "nothing says where packages are to be; set HOME or BARTIZAN_HOME";
+        let place = place().ok_or_else(|| io::Error::other(home))?;
+        let directory = place.join(server).join(key(install, &packages));
+        let command = std::iter::once(install.with.runner()).chain(words.iter().map(String::as_str));
+        Ok(Some(Order {
+            server: server.to_owned(),
+            install: install.clone(),
+            packages,
+            arguments: launch.args.len(),
+            directory,
+            command: command.collect::<Vec<_>>().join(" "),
+        }))
+    }
+
+    /// Why what is there is not what was installed; none if it is.
+    fn changed(&self, held: &Held) -> Result<Option<String>, String> {
+        let tree = held.tree(&self.directory);
+        tree::check(&tree)?;
+        Ok(match tree::digest(&tree, self.install.size) {
+            Ok(found) if found.digest == held.digest => None,
+            Ok(_) => Some("it is not what was installed".to_owned()),
+            Err(error) => Some(error.to_string()),
+        })
+    }
+
+    /// What is said where that is so.
+    fn refusal(&self, why: &str) -> String {
+        format!(
+            "{}: what is kept in {} was changed, and is not started: {why}. `bartizan sandbox install {} --update` installs it \
+             anew; for `bartizan run` it is `bartizan sandbox install --profile {} --name {} --update -- {}`",
+            self.packages.names.join(" "),
+            self.directory.display(),
+            self.server,
+            self.install.with.runner(),
+            self.server,
+            self.command,
+        )
+    }
+
+    /// What is started: the installed program, which sees where it is.
+    fn started(&self, mut launch: Launch, held: &Held) -> Launch {
+        let tree = held.tree(&self.directory);
+        launch.program = tree.join(&held.program).into();
+        let given = self.arguments.min(launch.args.len());
+        launch.args.drain(..self.packages.rest.min(given));
+        if let Some(confinement) = &mut launch.confinement {
+            confinement.read_only.push(std::fs::canonicalize(&tree).unwrap_or_else(|_| tree.clone()));
+            // The interpreter that it was installed for, which need not be the one that is found first now.
+            confinement.read_only.extend(interpreters(&tree));
+            // Under the name by which it is started, too, if that leads there by way of a link.
+            launch.confinement = launch.confinement.take().map(|confinement| with_link(confinement, &tree));
+        }
+        launch
+    }
+}
+
+/// What would become of a start now: the launch of what is installed, or that it is not there yet.
+pub(super) enum Now {
+    /// Nothing is to be installed, or it is and this is started.
+    Ready(Box<Launch>),
+    /// The first start installs it.
+    Missing,
+}
+
+/// Looks at what is installed for what `launch` starts, and installs nothing.
+///
+/// # Errors
+/// In words, if it would not be started.
+pub(super) fn look(server: &str, sandbox: &Sandbox, launch: Launch) -> Result<Now, String> {
+    let Some(order) = Order::of(server, sandbox, &launch).map_err(|error| error.to_string())? else {
+        return Ok(Now::Ready(Box::new(launch)));
+    };
+    let Some(held) = Held::read(&order.directory)? else { return Ok(Now::Missing) };
+    match order.changed(&held)? {
+        Some(why) => Err(order.refusal(&why)),
+        None => Ok(Now::Ready(Box::new(order.started(launch, &held)))),
+    }
+}
+
+impl Job {
+    /// Who installs what `launch` starts; none if its sandbox does not say so.
     ///
     /// # Errors
     /// As for [`attach`].
@@ -88,72 +182,21 @@ impl Job {
         launch: &Launch,
         recorder: &Arc<Recorder>,
     ) -> io::Result<Option<Job>> {
-        let Some(install) = &sandbox.install else { return Ok(None) };
-        let words: Vec<_> = launch.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let packages =
-            Packages::of(install.with, &launch.program.to_string_lossy(), &words).map_err(io::Error::other)?;
-        let home = "nothing says where packages are to be; set HOME or BARTIZAN_HOME";
-        let place = place().ok_or_else(|| io::Error::other(home))?;
-        let directory = place.join(server).join(key(install, &packages));
-        Ok(Some(Job {
-            server: server.to_owned(),
-            install: install.clone(),
-            packages,
-            arguments: launch.args.len(),
-            directory,
-            path: launch.env.get("PATH").map(OsString::from),
-            command: std::iter::once(install.with.runner())
-                .chain(words.iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(" "),
-            recorder: Arc::clone(recorder),
-            tell: None,
-        }))
+        let Some(order) = Order::of(server, sandbox, launch)? else { return Ok(None) };
+        let path = launch.env.get("PATH").map(OsString::from);
+        Ok(Some(Job { order: Arc::new(order), path, recorder: Arc::clone(recorder), tell: None }))
     }
 
     /// The launch of what is installed; it is installed first if it is not.
     pub(crate) async fn prepare(&self, launch: Launch) -> Result<Launch, String> {
         let (held, _lock) = self.installed(false).await?;
-        let (tree, most) = (held.tree(&self.directory), self.install.size);
-        tree::check(&tree)?;
-        let found = tokio::task::spawn_blocking(move || tree::digest(&tree, most)).await;
-        let found = found.map_err(|error| error.to_string())?;
-        let changed = match found {
-            Ok(found) if found.digest == held.digest => None,
-            Ok(_) => Some("it is not what was installed".to_owned()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(why) = changed {
-            let fields = json!({"server": self.server, "packages": self.packages.names, "why": why});
-            self.recorder.note("server.packages_changed", &fields).map_err(|error| error.to_string())?;
-            return Err(format!(
-                "{}: what is kept in {} was changed, and is not started: {why}. `bartizan sandbox install {} --update` installs it \
-                 anew; for `bartizan run` it is `bartizan sandbox install --profile {} --name {} --update -- {}`",
-                self.packages.names.join(" "),
-                self.directory.display(),
-                self.server,
-                self.install.with.runner(),
-                self.server,
-                self.command,
-            ));
-        }
-        Ok(self.started(launch, &held))
-    }
-
-    /// What is started: the installed program, which sees where it is.
-    fn started(&self, mut launch: Launch, held: &Held) -> Launch {
-        launch.program = held.tree(&self.directory).join(&held.program).into();
-        let given = self.arguments.min(launch.args.len());
-        launch.args.drain(..self.packages.rest.min(given));
-        if let Some(confinement) = &mut launch.confinement {
-            let tree = held.tree(&self.directory);
-            confinement.read_only.push(std::fs::canonicalize(&tree).unwrap_or_else(|_| tree.clone()));
-            // The interpreter that it was installed for, which need not be the one that is found first now.
-            confinement.read_only.extend(interpreters(&tree));
-            // Under the name by which it is started, too, if that leads there by way of a link.
-            launch.confinement = launch.confinement.take().map(|confinement| with_link(confinement, &tree));
-        }
-        launch
+        let order = Arc::clone(&self.order);
+        let looked = tokio::task::spawn_blocking(move || order.changed(&held).map(|changed| (changed, held))).await;
+        let (changed, held) = looked.map_err(|error| error.to_string())??;
+        let Some(why) = changed else { return Ok(self.order.started(launch, &held)) };
+        let fields = json!({"server": self.order.server, "packages": self.order.packages.names, "why": why});
+        self.recorder.note("server.packages_changed", &fields).map_err(|error| error.to_string())?;
+        Err(self.order.refusal(&why))
     }
 
     /// What is installed, with the lock that keeps it there; installed anew if it is not there or `update` asks for it.
@@ -163,12 +206,12 @@ impl Job {
     pub(crate) async fn installed(&self, update: bool) -> Result<(Held, std::fs::File), String> {
         if !update {
             let lock = self.lock(FlockOperation::LockShared).await?;
-            if let Some(held) = Held::read(&self.directory)? {
+            if let Some(held) = Held::read(&self.order.directory)? {
                 return Ok((held, lock));
             }
         }
         let lock = self.lock(FlockOperation::LockExclusive).await?;
-        match Held::read(&self.directory) {
+        match Held::read(&self.order.directory) {
             // Somebody else was first.
             Ok(Some(held)) if !update => Ok((held, lock)),
             Err(why) if !update => Err(why),
@@ -177,7 +220,7 @@ impl Job {
     }
 
     async fn lock(&self, how: FlockOperation) -> Result<std::fs::File, String> {
-        let directory = self.directory.clone();
+        let directory = self.order.directory.clone();
         let locked = tokio::task::spawn_blocking(move || -> io::Result<std::fs::File> {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
             let path = directory.join(LOCK);
@@ -186,65 +229,65 @@ impl Job {
             Ok(file)
         });
         let locked = locked.await.map_err(|error| error.to_string())?;
-        locked.map_err(|error| format!("cannot use {}: {error}", self.directory.display()))
+        locked.map_err(|error| format!("cannot use {}: {error}", self.order.directory.display()))
     }
 
     /// Installs into a directory of its own, and has it count once all of it is there.
     async fn install_now(&self) -> Result<Held, String> {
-        let unusable = |error: io::Error| format!("cannot use {}: {error}", self.directory.display());
-        let before = Held::read(&self.directory).ok().flatten().map(|held| held.generation);
-        let generation = held::next(&self.directory).map_err(unusable)?;
-        let place = self.directory.join(generation.to_string());
+        let unusable = |error: io::Error| format!("cannot use {}: {error}", self.order.directory.display());
+        let before = Held::read(&self.order.directory).ok().flatten().map(|held| held.generation);
+        let generation = held::next(&self.order.directory).map_err(unusable)?;
+        let place = self.order.directory.join(generation.to_string());
         std::fs::DirBuilder::new().mode(0o700).create(&place).map_err(unusable)?;
-        tracing::info!(server = self.server, packages = ?self.packages.names, "installing what the server's command would fetch");
+        tracing::info!(server = self.order.server, packages = ?self.order.packages.names, "installing what the server's command would fetch");
         if let Some(tell) = &self.tell {
             (tell.0)(&format!(
                 "bartizan: installing {} for {}, once; a client that does not wait finds it when it starts the server again",
-                self.packages.names.join(" "),
-                self.server
+                self.order.packages.names.join(" "),
+                self.order.server
             ));
         }
         let installed = self.install_into(&place, generation).await;
         match installed {
             Ok(held) => {
-                held::sweep(&self.directory, generation, before);
+                held::sweep(&self.order.directory, generation, before);
                 Ok(held)
             }
             Err(why) => {
                 let left = tree::remove(&place).err().map(|error| format!("; {} is left: {error}", place.display()));
                 let left = left.unwrap_or_default();
-                Err(format!("{} cannot be installed: {why}{left}", self.packages.names.join(" ")))
+                Err(format!("{} cannot be installed: {why}{left}", self.order.packages.names.join(" ")))
             }
         }
     }
 
     async fn install_into(&self, place: &Path, generation: u64) -> Result<Held, String> {
         phase::run(self, place).await?;
-        let (tree, most) = (place.join(held::TREE), self.install.size);
+        let (tree, most) = (place.join(held::TREE), self.order.install.size);
         tree::check(&tree)?;
         let program = self.program(&tree)?;
-        let version = match self.install.with {
-            Installer::Npm => tree::npm_version(&tree, &self.packages),
+        let version = match self.order.install.with {
+            Installer::Npm => tree::npm_version(&tree, &self.order.packages),
             Installer::Uv => None,
         };
         let found = tokio::task::spawn_blocking(move || tree::digest(&tree, most)).await;
         let found = found.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let (packages, digest) = (self.packages.names.clone(), found.digest);
+        let (packages, digest) = (self.order.packages.names.clone(), found.digest);
         let held = Held { generation, packages, version, program, digest, bytes: found.bytes, files: found.files };
         let fields = json!({
-            "server": self.server, "packages": held.packages, "version": held.version, "digest": held.digest,
+            "server": self.order.server, "packages": held.packages, "version": held.version, "digest": held.digest,
             "bytes": held.bytes, "files": held.files,
         });
         self.recorder.note("server.installed", &fields).map_err(|error| error.to_string())?;
-        held.write(&self.directory).map_err(|error| error.to_string())?;
+        held.write(&self.order.directory).map_err(|error| error.to_string())?;
         Ok(held)
     }
 
     /// The program that is started, below what was installed.
     fn program(&self, tree: &Path) -> Result<PathBuf, String> {
-        let (below, name) = match self.install.with {
-            Installer::Npm => ("node_modules/.bin", tree::npm_program(tree, &self.packages)?),
-            Installer::Uv => ("bin", self.packages.program.clone().ok_or("no program is named")?),
+        let (below, name) = match self.order.install.with {
+            Installer::Npm => ("node_modules/.bin", tree::npm_program(tree, &self.order.packages)?),
+            Installer::Uv => ("bin", self.order.packages.program.clone().ok_or("no program is named")?),
         };
         let program = Path::new(below).join(&name);
         match tree.join(&program).symlink_metadata() {

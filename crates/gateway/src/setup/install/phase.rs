@@ -31,12 +31,12 @@ pub(super) async fn run(job: &Job, place: &Path) -> Result<(), String> {
     for name in [TREE, CACHE] {
         std::fs::create_dir(place.join(name)).map_err(|error| error.to_string())?;
     }
-    let launch = match job.install.with {
+    let launch = match job.order.install.with {
         Installer::Npm => npm(job, place),
         Installer::Uv => uv(job, place),
     };
     confined(job, place, launch, &sandbox(job, place)).await?;
-    if job.install.with == Installer::Uv {
+    if job.order.install.with == Installer::Uv {
         compile(job, place).await;
     }
     super::tree::remove(&place.join(CACHE)).map_err(|error| error.to_string())
@@ -51,7 +51,7 @@ async fn confined(job: &Job, place: &Path, mut launch: Launch, sandbox: &Sandbox
     launch.cwd = Some(place.join(TREE));
     let refused = Arc::new(Mutex::new(BTreeSet::new()));
     let seen = noting(&refused);
-    let way_out = way_out::open_to_install(&job.server, sandbox, &mut launch, &job.recorder, seen);
+    let way_out = way_out::open_to_install(&job.order.server, sandbox, &mut launch, &job.recorder, seen);
     let _way_out = way_out.map_err(|error| error.to_string())?;
     let mut child = launch.spawn().await.map_err(|error| error.to_string())?;
     drop(child.stdin.take());
@@ -118,13 +118,13 @@ async fn compile(job: &Job, place: &Path) {
         let launch = Launch { program: interpreter.into(), ..launch(job, arguments, &[]) };
         let sandbox = Sandbox { hosts: Vec::new(), private: Vec::new(), install: None, ..sandbox(job, place) };
         if let Err(why) = confined(job, place, launch, &sandbox).await {
-            tracing::debug!(server = job.server, why, "not all of the packages was compiled");
+            tracing::debug!(server = job.order.server, why, "not all of the packages was compiled");
         }
     }
 }
 
 fn installer(job: &Job) -> &'static str {
-    match job.install.with {
+    match job.order.install.with {
         Installer::Npm => "npm",
         Installer::Uv => "uv",
     }
@@ -136,7 +136,7 @@ fn sandbox(job: &Job, place: &Path) -> Sandbox {
         profile: None,
         arguments: Arguments::Unseen,
         variables: std::collections::BTreeMap::new(),
-        install: Some(job.install.clone()),
+        install: Some(job.order.install.clone()),
         read_only: Vec::new(),
         // Neither can be put elsewhere.
         writable: [TREE, CACHE].map(|name| place.join(name)).into(),
@@ -148,8 +148,8 @@ fn sandbox(job: &Job, place: &Path) -> Sandbox {
         report: false,
         level: SandboxLevel::Process,
         runtime: None,
-        hosts: job.install.hosts.clone(),
-        private: job.install.private.clone(),
+        hosts: job.order.install.hosts.clone(),
+        private: job.order.install.private.clone(),
         net_limits: NetLimits::default(),
         secrets: Vec::new(),
         exposed: std::collections::BTreeMap::new(),
@@ -189,23 +189,23 @@ fn npm(job: &Job, place: &Path) -> Launch {
     ]
     .map(str::to_owned)
     .into();
-    arguments.push(format!("--ignore-scripts={}", !job.install.scripts));
+    arguments.push(format!("--ignore-scripts={}", !job.order.install.scripts));
     arguments.push(format!("--prefix={}", place.join(TREE).display()));
     arguments.push(format!("--cache={}", place.join(CACHE).display()));
-    arguments.extend(job.install.registry.iter().map(|registry| format!("--registry={registry}")));
+    arguments.extend(job.order.install.registry.iter().map(|registry| format!("--registry={registry}")));
     arguments.push("--".to_owned());
-    arguments.extend(job.packages.names.iter().cloned());
+    arguments.extend(job.order.packages.names.iter().cloned());
     launch(job, arguments, &[])
 }
 
 fn uv(job: &Job, place: &Path) -> Launch {
     let mut arguments: Vec<String> = ["tool", "install", "--no-config", "--no-progress"].map(str::to_owned).into();
-    if !job.install.scripts {
+    if !job.order.install.scripts {
         // What is no wheel is built by code of its own.
         arguments.push("--no-build".to_owned());
     }
-    arguments.extend(job.install.registry.iter().map(|registry| format!("--default-index={registry}")));
-    let mut names = job.packages.names.iter().cloned();
+    arguments.extend(job.order.install.registry.iter().map(|registry| format!("--default-index={registry}")));
+    let mut names = job.order.packages.names.iter().cloned();
     let main = names.next();
     arguments.extend(names.map(|name| format!("--with={name}")));
     arguments.push("--".to_owned());

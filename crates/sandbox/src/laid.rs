@@ -15,7 +15,10 @@ const MOST: usize = 40;
 ///
 /// What it gives is made of the steps that were looked at, so that it is nothing else if one of them is exchanged meanwhile: who
 /// mounts it follows no link any more.
-pub(super) fn resolve(path: &Path, writable: &[PathBuf]) -> Result<PathBuf, PathBuf> {
+///
+/// # Errors
+/// That link, or the one with which there are more than the kernel follows.
+pub fn resolve(path: &Path, writable: &[PathBuf]) -> Result<PathBuf, PathBuf> {
     let mut real = PathBuf::from("/");
     let mut pending: VecDeque<OsString> = steps(path);
     let mut links = 0;
@@ -43,11 +46,11 @@ pub(super) fn resolve(path: &Path, writable: &[PathBuf]) -> Result<PathBuf, Path
     Ok(real)
 }
 
-/// Whether a file lies in one of these directories, which are real ones, by its name or by where a link has it lie.
-pub(super) fn is_in(file: &Path, places: &[PathBuf]) -> bool {
-    let real = std::fs::canonicalize(file).ok();
-    let named = file.parent().and_then(|directory| std::fs::canonicalize(directory).ok());
-    real.iter().chain(&named).any(|path| places.iter().any(|place| path.starts_with(place)))
+/// Whether a server that may write to these directories, which are real ones, may have laid what a path leads to, or have led it
+/// there.
+#[must_use]
+pub fn may_be_laid(path: &Path, writable: &[PathBuf]) -> bool {
+    resolve(path, writable).map_or(true, |real| writable.iter().any(|directory| real.starts_with(directory)))
 }
 
 fn steps(path: &Path) -> VecDeque<OsString> {
@@ -91,5 +94,14 @@ mod tests {
             assert_eq!(resolve(&root.join(path), &writable), expected, "{path}");
         }
         assert_eq!(resolve(&root.join("work/planted"), &[]), Ok(root.join("home/secret")));
+        for (path, laid) in [
+            ("work/sub", true),
+            ("other/mine", true),
+            ("work/planted", true),
+            ("work/sub/up/secret", true),
+            ("home/secret", false),
+        ] {
+            assert_eq!(may_be_laid(&root.join(path), &writable), laid, "{path}");
+        }
     }
 }

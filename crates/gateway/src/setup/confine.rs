@@ -672,6 +672,10 @@ mod tests {
         std::fs::write(place("home/.local/bin/tool"), format!("#!{} -x\n", place("home/node/bin/npx").display()))
             .unwrap();
         std::fs::write(place("home/.local/bin/other"), "#!/usr/bin/env -S npx --flag\n").unwrap();
+        for script in ["tool", "other"] {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(place("home/.local/bin").join(script), mode).unwrap();
+        }
         let path = std::env::join_paths([place("home/node/bin"), place("home/.local/bin")]).unwrap();
         let confined = |program: &str| {
             let mut launch = Launch::new(program);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::problems::Problems;
-use crate::sandbox::{Reachable, check_reach as check};
+use crate::sandbox::{Reachable, check_reach as check, reaches};
 use crate::tls::HAS_TLS;
 use crate::tree::Place;
 use crate::units::Size;
@@ -123,7 +123,16 @@ pub(crate) fn install(
         Some((_, None)) => {
             problems.error(place(&["registry"]), "a registry is an https URL").help("such as https://npm.example.com/");
         }
-        _ => {}
+        Some((_, Some(rest))) => {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
+            if !reaches(&hosts, &host) {
+                problems
+                    .warn(place(&["registry"]), format!("what installs does not reach the registry, {host}"))
+                    .help(format!("install.net.allow = [\"{host}\"]"));
+            }
+        }
+        None => {}
     }
     if let Some((program, arguments)) = command.and_then(|command| command.split_first())
         && let Err(why) = Packages::of(table.with, program, arguments)

@@ -406,19 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_a_table_gets_the_default() {
-        let sandbox = |command: &str, default: &str, more: &str| {
-            read(command, &format!("{more}[sandbox]\ndefault = \"{default}\"\n"))
-        };
-        for (command, default, profile, arguments) in [
-            ("[\"true\"]", "auto", "filesystem", Arguments::Rw),
-            ("[\"/usr/bin/npx\", \"-y\", \"server\", \"/srv\"]", "auto", "npx", Arguments::Rw),
-            ("[\"uvx\", \"server\"]", "auto", "uvx", Arguments::Rw),
-            ("[\"npx\", \"-y\", \"server\"]", "fetch", "fetch", Arguments::Unseen),
-        ] {
-            let held = sandbox(command, default, "").unwrap();
-            assert_eq!((held.profile.as_deref(), held.arguments), (Some(profile), arguments), "{command}");
-        }
+    fn what_a_runner_fetches_is_installed_first() {
         // What is fetched is installed first under any built-in profile, and where somebody said otherwise it is not.
         for (command, text, with) in [
             ("[\"uvx\", \"server\"]", "[server.x.sandbox]\nprofile = \"git\"\n", Some(Installer::Uv)),
@@ -439,9 +427,41 @@ mod tests {
         let more = "[server.x.sandbox]\nprofile = \"git\"\ninstall.net.allow = [\"npm.example.com:443\"]\n";
         let more = read("[\"npx\", \"server\"]", more).unwrap().install.unwrap();
         assert_eq!((more.with, more.hosts.len()), (Installer::Npm, 2));
+        // A registry that is not named is not reached, and installing would fail.
+        for (allow, warned) in [
+            ("", true),
+            ("\"other.example.com:443\"", true),
+            ("\"npm.example.com:443\"", false),
+            ("\"*.example.com:443\"", false),
+        ] {
+            let text = format!(
+                "[server.x]\ncommand = [\"npx\", \"server\"]\n[server.x.sandbox]\nprofile = \"npx\"\n\
+                 install = {{ registry = \"https://npm.example.com/x/\", net = {{ allow = [{allow}] }} }}\n"
+            );
+            let (_, warnings) =
+                Config::parse(&text, "test.toml", &Environment::of_process(Path::new("/base"))).unwrap();
+            let said = warnings.iter().any(|one| one.message.contains("does not reach the registry"));
+            assert_eq!(said, warned, "{allow}: {warnings:?}");
+        }
         let own = "[server.x.sandbox]\nprofile = \"git\"\ninstall = { with = \"npm\", scripts = true }\n";
         let own = read("[\"npx\", \"server\"]", own).unwrap().install.unwrap();
         assert!(own.scripts && own.hosts.is_empty(), "what a table says counts as it stands");
+    }
+
+    #[test]
+    fn a_server_without_a_table_gets_the_default() {
+        let sandbox = |command: &str, default: &str, more: &str| {
+            read(command, &format!("{more}[sandbox]\ndefault = \"{default}\"\n"))
+        };
+        for (command, default, profile, arguments) in [
+            ("[\"true\"]", "auto", "filesystem", Arguments::Rw),
+            ("[\"/usr/bin/npx\", \"-y\", \"server\", \"/srv\"]", "auto", "npx", Arguments::Rw),
+            ("[\"uvx\", \"server\"]", "auto", "uvx", Arguments::Rw),
+            ("[\"npx\", \"-y\", \"server\"]", "fetch", "fetch", Arguments::Unseen),
+        ] {
+            let held = sandbox(command, default, "").unwrap();
+            assert_eq!((held.profile.as_deref(), held.arguments), (Some(profile), arguments), "{command}");
+        }
         let nothing_said = read("[\"uvx\", \"server\"]", "").unwrap();
         assert_eq!((nothing_said.profile.as_deref(), nothing_said.arguments), (Some("uvx"), Arguments::Rw));
         let none = sandbox("[\"npx\", \"-y\", \"server\"]", "none", "").unwrap();

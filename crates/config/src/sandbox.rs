@@ -25,7 +25,7 @@ pub use defaults::{AUTO, UNCONFINED, runner};
 pub use level::Level;
 use net::NetTable;
 pub use net::{NetLimits, Reachable};
-pub(crate) use reach::check as check_reach;
+pub(crate) use reach::{check as check_reach, reaches};
 pub use secrets::BoundSecret;
 use secrets::SecretTable;
 pub(crate) use secrets::beside;

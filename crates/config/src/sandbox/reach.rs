@@ -36,6 +36,14 @@ fn policy(hosts: &[Reachable], private: &[String], limits: NetLimits) -> Result<
     Ok(Policy::new(rules?, limits))
 }
 
+/// Whether one of these allows this host and port. What is wrong with any of them is another matter.
+pub(crate) fn reaches(hosts: &[Reachable], host: &str) -> bool {
+    let rules: Vec<_> = hosts.iter().filter(|host| rule(host).is_ok()).cloned().collect();
+    let target = Target::parse(host, None);
+    let policy = policy(&rules, &[], NetLimits::default());
+    policy.ok().zip(target.ok()).is_some_and(|(policy, target)| policy.permit(&target).is_some())
+}
+
 fn rule(host: &Reachable) -> Result<Rule, String> {
     let rule = Rule::parse(&host.host).map_err(|error| error.to_string())?;
     let methods: Result<Vec<_>, _> = host.methods.iter().map(|name| method(name)).collect();

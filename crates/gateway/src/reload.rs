@@ -133,18 +133,19 @@ impl Reloads {
     }
 }
 
-/// Reloads the file whenever it changes or one of its `hangups` comes, as soon as there is a directory for it, and at once if
-/// it is not what it was.
+/// Reloads the file whenever it changes or one of its `hangups` comes, as soon as there is a directory for it; also if it is not
+/// what it was when it was read.
 pub(crate) async fn watch(reloads: Arc<Reloads>, mut hangups: Signal) {
     while !directory_of(&reloads.file).is_dir() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let (sender, mut changes) = mpsc::channel(1);
+    // What has happened meanwhile is a change as any other, and may be half of one.
+    sender.try_send(()).ok();
     let watcher = notices::of(&reloads.file, sender);
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration file cannot be watched; send SIGHUP to reload it");
     }
-    reloads.look(false);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -66,6 +66,17 @@ pub(crate) fn open(
     refuse(sandbox).map(|()| None)
 }
 
+/// The same, for what installs a server's packages.
+pub(crate) fn open_to_install(
+    _server: &str,
+    sandbox: &Sandbox,
+    _launch: &mut Launch,
+    _recorder: &Arc<Recorder>,
+    _seen: Seen,
+) -> io::Result<Option<Way>> {
+    refuse(sandbox).map(|()| None)
+}
+
 /// The same, where nothing is recorded.
 pub(crate) fn try_open(_server: &str, sandbox: &Sandbox, _launch: &mut Launch) -> io::Result<Option<Way>> {
     refuse(sandbox).map(|()| None)

@@ -351,12 +351,30 @@ def case_packages_run_nothing_while_they_are_installed():
         stack.callback(os.environ.__setitem__, "PATH", before)
         with packages.index(place) as (url, host):
             table = {"profile": "uvx", "install": {"registry": url, "net": {"allow": [host], "private": ["127.0.0.1/32"]}}}
-            gateway = stack.enter_context(Gateway({"evil": {"command": ["uvx", "evil"], "sandbox": table}}, quiet()))
-            done = bartizan("sandbox", "install", "evil", "--config", gateway.config, env={"BARTIZAN_HOME": str(gateway.home)})
+            kept = table | {"install": table["install"] | {"net": {"allow": []}}}
+            servers = {name: {"command": ["uvx", "evil"], "sandbox": sandbox} for name, sandbox in (("evil", table), ("kept", kept))}
+            gateway = stack.enter_context(Gateway(servers, quiet()))
+            at_home = lambda *words: bartizan(*words, "--config", gateway.config, env={"BARTIZAN_HOME": str(gateway.home)})  # noqa: E731
+            looked = lambda: {server["name"]: server for server in json.loads(at_home("doctor", "--json").stdout)["servers"]}  # noqa: E731
+            check(any("not installed yet" in said for said in looked()["evil"]["warnings"]), looked()["evil"])
+            done = at_home("sandbox", "install", "evil")
             check(done.returncode == 0, done.stdout + done.stderr)
+            found = looked()["evil"]
+            check(found["starts"] and found["at"].endswith("/tree/bin/evil") and not any("installed" in said for said in found["warnings"]), found)
+            # Where that is not named it is refused, and each word about it leads to the key that names it.
+            with contextlib.suppress(AssertionError), Raw(gateway, "/mcp/kept") as client:
+                client.tools()
+            [refused, *_] = wait_for(lambda: gateway.entries(kind="egress.refused"), "nothing is refused", limit=60)
+            check(refused["installing"] is True and refused["server"] == "kept", refused)
+            [advice] = json.loads(at_home("why", refused["id"], "--json").stdout)["advice"]
+            check(f'install.net.allow = ["{host}"]' in advice["write"], advice)
+            wait_for(lambda: "as `install.net.allow` of its profile or `sandbox` does not name it" in gateway.said.read_text(), "nobody says why")
             [tree] = [path.parent for path in (gateway.home / "packages").rglob("tree/tools")]
             check(list(tree.rglob("evil.pth")) and list(tree.rglob("evil/__pycache__/*.pyc")), "it is not installed")
             check(not list(tree.rglob("RAN*")), "the package ran")
+            (tree / "bin" / "more").write_text("")
+            found = looked()["evil"]
+            check(not found["starts"] and "--update" in found["why"], found)
 
 
 def case_fetch_reaches_what_is_named_and_changes_nothing():

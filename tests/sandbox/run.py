@@ -601,7 +601,7 @@ def case_a_server_over_its_memory_ends_alone():
                 with Raw(gateway, "/mcp/greedy") as client:
                     equal(client.text("run", {"script": "echo alive"}), "alive\n")
                     answer = client.ask("tools/call", {"name": "run", "arguments": {"script": "take all memory"}})
-                    check("upstream.ended" in json.dumps(answer), answer)
+                    check("upstream.ended" in json.dumps(answer) and "(96 MiB: `limits.memory`)" in json.dumps(answer), answer)
                 equal(other.text("run", {"script": "echo alive"}), "alive\n")
             wait_for(lambda: "more memory than its sandbox" in gateway.said.read_text() + json.dumps(gateway.entries()), "nobody says why it ended")
 

@@ -270,6 +270,14 @@ def case_a_server_that_reads_nothing_ends_with_its_client():
         check("killed" in done.stderr or "ended" in done.stderr, done.stderr)
 
 
+def case_what_a_runner_fetches_is_installed_before_it_is_looked_at():
+    """Otherwise the registry would be among what the server needs."""
+    with place() as of:
+        done = of.run("sandbox", "learn", "--try", "--offline", "--name", "learned", "--", "npx", "-y", "no-such-package-of-bartizan")
+        check("no-such-package-of-bartizan cannot be installed" in done.stderr and done.returncode not in (0, 1), f"{done.returncode} {done.stderr}")
+        equal(done.stdout, "")
+
+
 def case_secrets_of_the_configuration_are_not_shown():
     with place() as of:
         for name in ("token", "other"):

@@ -13,7 +13,6 @@ use bartizan_guard::guards::rate;
 use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
 use bartizan_keyring::Name;
 use bartizan_policy::Ways;
-use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -536,7 +535,6 @@ impl Reading<'_> {
         credentials::check_issuers(exchanges(&servers), &known, root, problems);
         let asked = (&settings, &*approval.approvers, Ways { pages: sign_in.is_some(), tokens: !issuers.is_empty() });
         policy::check_answerable(asked, (&policy_files, &environment.directory), root, problems);
-        let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {
                 address: listen_address?,
@@ -550,8 +548,7 @@ impl Reading<'_> {
             limits,
             servers,
             default_profile: file.sandbox.default.unwrap_or_else(|| AUTO.to_owned()),
-            // Whatever is wrong with the options has been reported where they were read.
-            rate: rate.and_then(Result::ok).unwrap_or_default(),
+            rate: guards::rate_options(&settings),
             settings,
             policy_files,
             auth: Auth { required: file.auth.required, issuers },

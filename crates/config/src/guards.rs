@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bartizan_guard::guards::{minimise, personal_data, prompt_injection, secrets};
+use bartizan_guard::guards::{minimise, personal_data, prompt_injection, rate, secrets};
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
+use serde::Deserialize as _;
 use toml::de::DeValue;
 
 use crate::diagnostic::Diagnostic;
@@ -445,4 +446,9 @@ fn missing_server(name: &str, root: &Node<'_>) -> Option<String> {
     let DeValue::Table(servers) = tree::get(root, &["server"])?.get_ref() else { return None };
     let names = servers.keys().map(|key| key.get_ref().as_ref());
     (!servers.contains_key(name)).then(|| suggest::help(name, names))
+}
+/// How much may be asked. Whatever is wrong with the options has been reported where they were read.
+pub(crate) fn rate_options(settings: &Settings) -> rate::Options {
+    let read = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
+    read.and_then(Result::ok).unwrap_or_default()
 }

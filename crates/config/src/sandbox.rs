@@ -263,7 +263,7 @@ pub(crate) fn sandbox(
     let limits = &table.limits;
     let is_written = |keys: &[&str]| tree::get(root, &[path, keys].concat()).is_some();
     let (hosts, net_limits) = net::net(&table.net, place, is_written, problems);
-    let (secrets, exposed) = secrets::secrets(&table.secrets, (&hosts, &table.net.private), place, problems);
+    let (secrets, exposed) = secrets::secrets(&table.secrets, &hosts, place, problems);
     for (index, held) in hosts.iter().enumerate() {
         if let Some((text, help)) = near::warning(&held.host, !table.net.private.is_empty()) {
             problems.warn(place(&["net", "allow", &index.to_string()]), text).help(help);

@@ -390,3 +390,24 @@ fn hide(run: &Run, given: &mut Given) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_found_at_any_depth_but_not_in_packages() {
+        let root = tempfile::tempdir().unwrap();
+        for (at, expected) in [
+            ("src/index.js", false),
+            ("node_modules/tls/test/ca.pem", false),
+            ("a/b/c/notes.txt", false),
+            ("a/b/c/prod.pem", true),
+        ] {
+            let file = root.path().join(at);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(has_secrets(root.path()), expected, "{at}");
+        }
+    }
+}

@@ -111,7 +111,7 @@ pub(crate) fn check(
 /// Refuses a secret that cannot stand where it is bound to, or that never would.
 pub(super) fn check_secret(
     secret: &BoundSecret,
-    (hosts, private): (&[Reachable], &[String]),
+    hosts: &[Reachable],
     place: impl Fn(&[&str]) -> Place,
     problems: &mut Problems,
 ) {
@@ -130,8 +130,7 @@ pub(super) fn check_secret(
         }
     }
     // What is wrong with a rule was said.
-    let rules: Vec<_> = hosts.iter().filter(|host| rule(host).is_ok()).cloned().collect();
-    let Ok(policy) = policy(&rules, private, NetLimits::default()) else { return };
+    let are_right = hosts.iter().all(|host| rule(host).is_ok());
     for host in &secret.hosts {
         if let Err(error) = bound(host, http::header::AUTHORIZATION) {
             problems
@@ -139,12 +138,8 @@ pub(super) fn check_secret(
                 .help("the name of one host, such as \"api.example.com\", without a port");
             continue;
         }
-        let ports = rules.iter().filter_map(|rule| rule.host.rsplit_once(':').map(|(_, port)| port));
-        let is_reached = |port: &str| {
-            let target = Target::parse(&format!("{host}:{port}"), None);
-            target.is_ok_and(|target| policy.permit(&target).is_some())
-        };
-        if !ports.into_iter().any(is_reached) && rules.len() == hosts.len() {
+        let mut ports = hosts.iter().filter_map(|rule| rule.host.rsplit_once(':').map(|(_, port)| port));
+        if are_right && !ports.any(|port| reaches(hosts, &format!("{host}:{port}"))) {
             problems
                 .error(
                     of("host"),

@@ -128,7 +128,7 @@ const TAKEN: &[&str] = &[
 /// The secrets of a checked table: those that stay outside, and those that the program is given.
 pub(super) fn secrets(
     table: &BTreeMap<String, SecretTable>,
-    reached: (&[Reachable], &[String]),
+    reached: &[Reachable],
     place: impl Fn(&[&str]) -> Place,
     problems: &mut Problems,
 ) -> (Vec<BoundSecret>, BTreeMap<String, Secret>) {

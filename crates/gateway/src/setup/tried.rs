@@ -34,16 +34,10 @@ pub async fn try_out(config: &Config, workspace: &Path, writable: &[PathBuf]) ->
     for (name, held) in &config.servers {
         let Place::Command(command) = &held.upstream else { continue };
         let mut launch = launch(command, workspace, writable);
-        let mut uninstalled = false;
-        let refused = match install::look(name, &command.sandbox, launch.clone()) {
-            Ok(install::Now::Ready(ready)) => {
-                launch = *ready;
-                refused(name, command, config, &mut launch).await
-            }
-            Ok(install::Now::Missing) => {
-                uninstalled = true;
-                refused(name, command, config, &mut launch).await
-            }
+        let looked = install::look(name, &command.sandbox, &mut launch);
+        let uninstalled = looked == Ok(false);
+        let refused = match looked {
+            Ok(_) => refused(name, command, config, &mut launch).await,
             Err(why) => Some(why),
         };
         all.push((name.clone(), Tried { launch, refused, uninstalled }));

@@ -148,27 +148,19 @@ impl Order {
     }
 }
 
-/// What would become of a start now: the launch of what is installed, or that it is not there yet.
-pub(super) enum Now {
-    /// Nothing is to be installed, or it is and this is started.
-    Ready(Box<Launch>),
-    /// The first start installs it.
-    Missing,
-}
-
-/// Looks at what is installed for what `launch` starts, and installs nothing.
+/// Has `launch` start what is installed for it, and says whether that is there, or nothing is needed; installs nothing.
 ///
 /// # Errors
 /// In words, if it would not be started.
-pub(super) fn look(server: &str, sandbox: &Sandbox, launch: Launch) -> Result<Now, String> {
-    let Some(order) = Order::of(server, sandbox, &launch).map_err(|error| error.to_string())? else {
-        return Ok(Now::Ready(Box::new(launch)));
-    };
-    let Some(held) = Held::read(&order.directory)? else { return Ok(Now::Missing) };
-    match order.changed(&held)? {
-        Some(why) => Err(order.refusal(&why)),
-        None => Ok(Now::Ready(Box::new(order.started(launch, &held)))),
+pub(super) fn look(server: &str, sandbox: &Sandbox, launch: &mut Launch) -> Result<bool, String> {
+    let order = Order::of(server, sandbox, launch).map_err(|error| error.to_string())?;
+    let Some(order) = order else { return Ok(true) };
+    let Some(held) = Held::read(&order.directory)? else { return Ok(false) };
+    if let Some(why) = order.changed(&held)? {
+        return Err(order.refusal(&why));
     }
+    *launch = order.started(launch.clone(), &held);
+    Ok(true)
 }
 
 impl Job {

@@ -181,15 +181,12 @@ def case_own_files_are_not_behind_links_of_a_server():
         (place / "work" / "link").symlink_to(place / "outside")
         environment = os.environ | {"BARTIZAN_HOME": str(place / "home"), "XDG_CONFIG_HOME": str(place / "home"), "NO_COLOR": "1"}
         config = place / "bartizan.toml"
-        for token, starts in ((f"{place}/outside/token", True), (f"{place}/work/link/token", False)):
-            config.write_text(f"""[server.files]
-command = ["true"]
-sandbox = {{ fs = {{ rw = ["{place}/work"] }} }}
-[server.remote]
-url = "https://mcp.example.com/"
-headers = {{ Authorization = "file:{token}" }}
-""")
+        remote = '[server.remote]\nurl = "https://mcp.example.com/"\nheaders = {{ Authorization = "file:{}" }}\n'.format
+        captured = '[capture]\npath = "{}"\n'.format
+        for more, starts in ((remote(place / "outside" / "token"), True), (remote(place / "work" / "link" / "token"), False),
+                             (captured(place / "outside" / "captured"), True), (captured(place / "work" / "captured"), False)):
+            config.write_text(f'[server.files]\ncommand = ["true"]\nsandbox = {{ fs = {{ rw = ["{place}/work"] }} }}\n{more}')
             done = subprocess.run([BINARY, "doctor", "--json", "--config", str(config)], capture_output=True, text=True, timeout=60, env=environment)
             [found] = [server for server in json.loads(done.stdout)["servers"] if server["name"] == "files"]
-            equal(found["starts"], starts, f"{token}: {found['why']}")
+            equal(found["starts"], starts, f"{more}: {found['why']}")
             check(starts or "learn secrets" in found["why"], found)

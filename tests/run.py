@@ -4,8 +4,11 @@
 A step is a command. Its output streams through unchanged, a failing step never stops the next one, and the exit
 status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
 
-What is installed for the tests comes while what needs none of it compiles (`UNAIDED`). Suites that wait most of the time (`BESIDE`) run beside the others, and after them those that may have company
-(`COMPANY`), which come last and are taken from either end; they show what they said once they have ended.
+What is installed for the tests comes while what needs none of it compiles (`UNAIDED`). A suite takes less than half of one
+core, as it mostly waits for limits to pass and for processes to start; so three run at a time. One line has those that
+measure something, in order; the second those that do little but wait (`BESIDE`); and whoever has nothing else to do takes
+of those that may have any company (`COMPANY`), which come last and are taken from either end. What runs beside shows what
+it said once it has ended.
 
 What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
 BARTIZAN_COUNTS names (`{"passed": 1, "failed": 0, "skipped": 0}`) or as its last line `1 passed, 0 failed`.
@@ -39,8 +42,8 @@ UNAIDED = {"format", "clippy", "build"}
 # Minutes of waiting for limits of the gateway to pass and for one process after the other, and little else.
 BESIDE = {"approval", "bridge_down", "edge_tls", "hostile_server", "lifecycle", "oauth", "signin"}
 # What measures nothing that another suite on the same machine changes, so that either side may take it when it is free.
-COMPANY = {"capture", "features", "first_call", "generated", "labels", "learn", "marks", "old_transport", "pseudonyms", "recorded",
-           "redteam", "tls", "upstream_auth"}
+COMPANY = {"access", "aggregate", "authorize", "bridge_up", "capture", "conformance", "features", "first_call", "generated", "labels", "learn",
+           "marks", "old_transport", "pseudonyms", "real", "recorded", "redteam", "tls", "upstream_auth"}
 # What runs now, to be ended if this ends.
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
@@ -292,7 +295,7 @@ class Beside:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        if self.chosen and self.thread.ident is None:
+        if self.thread.ident is None:
             self.thread.start()
 
     def _run(self) -> None:
@@ -313,10 +316,9 @@ class Beside:
     def end(self) -> list[tuple[str, Counts, float]]:
         """What became of them, once they have ended."""
         self.start()
-        if self.chosen:
-            self.thread.join()
+        self.thread.join()
         at_once("".join(self.said))
-        done, self.done, self.said, self.chosen = self.done, [], [], []
+        done, self.done, self.said = self.done, [], []
         return done
 
 
@@ -342,16 +344,17 @@ def main() -> int:
     # What is alone has nothing to run beside.
     apart = [step for step in chosen if step.name in BESIDE and len(chosen) > 1]
     others = Queue(in_order([step for step in chosen if step not in apart]))
-    beside = Beside(apart, others, options.long, options.limit)
+    beside = [Beside(apart, others, options.long, options.limit), Beside([], others, options.long, options.limit)]
     while step := others.first():
         if step.name not in UNAIDED:
             table += setup.end()
         if step.read is from_suite:
-            beside.start()
+            for lane in beside:
+                lane.start()
         started = time.monotonic()
         counts = run(step, options.long, options.limit, at_once)
         table.append((step.name, counts, time.monotonic() - started))
-    table += setup.end() + beside.end()
+    table += setup.end() + [row for lane in beside for row in lane.end()]
     for _, counts, _ in table:
         total += counts
     say("\n=== by step")

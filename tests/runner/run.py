@@ -144,7 +144,7 @@ class Runner(unittest.TestCase):
         self.assertEqual(runner.Beside([], runner.Queue([]), False, 60).end(), [])
 
     def test_what_is_left_is_taken_from_either_end_once(self):
-        company, alone = sorted(runner.COMPANY)[:3], "real"
+        company, alone = sorted(runner.COMPANY)[:3], "flow"
         step = lambda name: runner.Step(name, ["bash", "-c", "echo '1 passed, 0 failed'"], runner.from_suite)
         queue = runner.Queue([step(name) for name in (company[0], alone, *company[1:], "sandbox")])
         self.assertEqual(queue.last_with_company().name, company[2])
@@ -153,11 +153,13 @@ class Runner(unittest.TestCase):
         self.assertEqual(queue.last_with_company().name, company[1])
         self.assertIsNone(queue.last_with_company())
         self.assertEqual([queue.first().name, queue.first().name, queue.first()], [alone, "sandbox", None])
-        queue = runner.Queue([step("real"), step(company[0])])
-        beside = runner.Beside([step("apart")], queue, False, 60)
+        queue = runner.Queue([step(alone), *map(step, company)])
+        beside, third = (runner.Beside(chosen, queue, False, 60) for chosen in ([step("apart")], []))
         with contextlib.redirect_stdout(io.StringIO()):
-            self.assertEqual([(name, counts) for name, counts, _ in beside.end()], [("apart", Counts(1)), (company[0], Counts(1))])
-        self.assertEqual(queue.first().name, "real")
+            # Who has nothing of its own begins with what is left.
+            done = [(name, counts) for lane in (third, beside) for name, counts, _ in lane.end()]
+        self.assertEqual(done, [*((name, Counts(1)) for name in reversed(company)), ("apart", Counts(1))])
+        self.assertEqual(queue.first().name, alone)
 
     def test_what_may_have_company_comes_last(self):
         names = [step.name for step in runner.in_order(runner.steps(False))]

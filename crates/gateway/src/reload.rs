@@ -221,10 +221,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             if let Place::Front { database, .. } = place {
                 tokio::spawn(versions::keep(Arc::clone(database), config.settings.policies.clone(), "reload"));
             }
-            setup::without_cpu_limit(&servers)
-                .iter()
-                .for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
-            let unconfined = setup::unconfined_servers(&servers);
+            let foreseen = setup::Foreseen::of(&servers);
             let ((described, isolation), mode) = (setup::described(&servers), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
@@ -232,7 +229,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             gateway.capture.put(capture, &gateway.recorder, &gateway.metrics);
             place.take((servers, certificates, issuers), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
-            setup::warn_of_unconfined(&unconfined);
+            foreseen.say();
             config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
             if matches!(place, Place::Front { .. }) {
                 gateway.config.send_replace(Some(Arc::new(config)));

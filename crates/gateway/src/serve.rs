@@ -89,7 +89,7 @@ pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfi
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let (described, isolation) = setup::described(&servers);
-    let (unconfined, in_vain) = (setup::unconfined_servers(&servers), setup::without_cpu_limit(&servers));
+    let foreseen = setup::Foreseen::of(&servers);
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
     identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
@@ -123,7 +123,7 @@ pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfi
     }
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP");
-    warn_of(&unconfined, &in_vain);
+    foreseen.say();
     capture(config, &gateway).await?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));
@@ -158,12 +158,6 @@ pub async fn start_with(config: &Config, file: Option<ConfigFile>, free: Unconfi
     }
     let control = control::serve(&gateway);
     Ok(Running { control, address, admin: admin_address, certificates, gateway, front, stop, tasks })
-}
-
-/// Says which servers are not held as one might think.
-fn warn_of(unconfined: &[String], without_cpu_limit: &[String]) {
-    setup::warn_of_unconfined(unconfined);
-    without_cpu_limit.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
 }
 
 /// Begins to capture what clients ask, if that is wanted.

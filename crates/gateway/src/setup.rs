@@ -1,6 +1,7 @@
 //! From a configuration to a gateway that can be served.
 
 pub(crate) mod confine;
+mod foreseen;
 mod given;
 pub mod install;
 mod programs;
@@ -39,6 +40,7 @@ use crate::unconfined::Unconfined;
 use crate::upstream::{Endpoint, SharedChild, connections};
 use crate::way_out;
 
+pub(crate) use self::foreseen::Foreseen;
 pub use self::tried::{Tried, changeable, try_out};
 
 /// Why a gateway could not be set up.
@@ -180,12 +182,6 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     Ok(gateway)
 }
 
-/// The local servers that may do whatever the user may.
-pub(crate) fn unconfined_servers(servers: &Servers) -> Vec<String> {
-    let free = servers.values().filter(|server| server.isolation() == Some(Isolation::None));
-    free.map(|server| server.name.to_string()).collect()
-}
-
 /// What the log says of servers that are in force, and the isolation of the local one that is kept apart the least.
 pub(crate) fn described(servers: &Servers) -> (Vec<serde_json::Value>, Isolation) {
     let describe = |server: &Arc<Server>| {
@@ -211,14 +207,6 @@ fn or_otherwise(within: &Path, own: &Path) -> &'static str {
             ", have them read-only (`fs.ro`, or `--ro`), or keep the file elsewhere (`--config FILE`)"
         }
         _ => ", or have them read-only (`fs.ro`, or `--ro`)",
-    }
-}
-
-/// Says which servers may do whatever the user may.
-pub(crate) fn warn_of_unconfined(unconfined: &[String]) {
-    if !unconfined.is_empty() {
-        let servers = unconfined.join(", ");
-        tracing::warn!(%servers, "local servers of the level `none` run as the user, unconfined");
     }
 }
 
@@ -316,22 +304,6 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     }
     Ok(servers)
 }
-
-/// The confined servers whose limit of processor time nobody keeps here, as there is no control group for it.
-pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
-    let is_in_vain = |server: &&Arc<Server>| {
-        let limits = server
-            .program()
-            .and_then(|program| program.launch.confinement.as_ref())
-            .map(|confinement| &confinement.limits);
-        limits.is_some_and(|limits| limits.cpu.is_some() && !bartizan_sandbox::kept(limits).cpu)
-    };
-    servers.values().filter(is_in_vain).map(|server| server.name.to_string()).collect()
-}
-
-/// What is said of these.
-pub(crate) const CPU_IN_VAIN: &str =
-    "`limits.cpu` has no effect: there is no control group here that can be divided; `bartizan doctor` says what to do";
 
 /// Lets servers run unconfined. A name that means nothing is refused, as the one that was meant would be.
 pub(crate) fn allow_unconfined(config: &Config, gateway: &Gateway, allowed: Unconfined) -> Result<(), SetupError> {

@@ -6,6 +6,10 @@ import contextlib
 import pathlib
 import tempfile
 
+from harness import TOOLS
+
+HERE = pathlib.Path(__file__).resolve().parent
+PYTHON = str(TOOLS / "python" / "bin" / "python3")
 SECRET = "the-secret-of-the-user"
 
 
@@ -24,3 +28,12 @@ def quiet():
     """Other controls are not what is looked at."""
     return "".join(f'[guard.{name}]\naction = "observe"\n' for name in
                    ("prompt_injection", "secrets", "personal_data", "flow", "tool_poisoning"))
+
+
+def confined(place, **more):
+    return {"fs": {"ro": [str(HERE), *more.pop("ro", [])], "rw": [str(place / "work")], **more.pop("fs", {})}, **more}
+
+
+def shell(sandbox=None):
+    table = {"command": [PYTHON, str(HERE / "server.py")]}
+    return table if sandbox is None else table | {"sandbox": sandbox}

@@ -24,21 +24,13 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
 import held  # noqa: E402
 import reach  # noqa: E402
+import killed  # noqa: E402
 import led  # noqa: E402
 from led import told  # noqa: E402
-from machine import SECRET, machine, quiet  # noqa: E402
+from machine import PYTHON, SECRET, confined, machine, quiet, shell  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
-PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
-
-
-def confined(place, **more):
-    return {"fs": {"ro": [str(HERE), *more.pop("ro", [])], "rw": [str(place / "work")], **more.pop("fs", {})}, **more}
-
-
-def shell(sandbox=None):
-    table = {"command": [PYTHON, str(HERE / "server.py")]}
-    return table if sandbox is None else table | {"sandbox": sandbox}
+NODE = str((TOOLS / "bin" / "node").resolve())
 
 
 def node(package, entry, *arguments):
@@ -654,22 +646,6 @@ def case_what_cannot_be_confined_is_not_started():
                 wait_for(lambda: said in gateway.said.read_text() + json.dumps(gateway.entries()), f"nobody is told of {said}")
 
 
-def case_nothing_outlives_a_killed_gateway():
-    with machine() as place:
-        mark = place / "work" / "mark"
-        gateway = Gateway({"held": shell(confined(place))}, quiet())
-        with contextlib.suppress(OSError), Raw(gateway, "/mcp/held") as client:
-            script = f"echo x > {mark}; (setsid sleep 977 >/dev/null 2>&1 &) ; nohup sleep 977 >/dev/null 2>&1 & echo started"
-            check("started" in client.text("run", {"script": script}))
-            alive = lambda: subprocess.run(["pgrep", "-f", "^sleep 977$"], capture_output=True).stdout.split()  # noqa: E731
-            check(len(alive()) >= 1)
-            os.kill(gateway.process.pid, signal.SIGKILL)
-            gateway.process.wait()
-            wait_for(lambda: not alive(), "a process of the server lives on")
-            wait_for(lambda: sorted(entry.name for entry in (place / "work").iterdir()) == ["mark"], "a placeholder stayed")
-        gateway.folder.cleanup()
-
-
 def case_mistakes_in_the_table_are_shown():
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder) / "bartizan.toml"
@@ -695,4 +671,4 @@ def case_what_is_not_there_is_said_before():
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals(), led)))
+    sys.exit(run_cases(cases_of(globals(), killed, led)))

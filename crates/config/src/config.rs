@@ -1,8 +1,10 @@
 //! The whole configuration, read and checked.
 
 mod again;
+mod beginning;
 mod one_server;
 mod own_profiles;
+mod settled;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,11 +38,11 @@ use crate::sandbox::AUTO;
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
 use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
-use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
 use crate::{credentials, guards, labels, listen, machine, paths, policy, profiles, schema};
 
+use self::beginning::{Beginning, Locks, user_config_place};
 pub use self::one_server::OneServer;
 pub use self::own_profiles::OwnProfiles;
 
@@ -330,55 +332,6 @@ impl Config {
     }
 }
 
-/// A file that was read, and what is known before what it says is.
-struct Beginning {
-    name: String,
-    text: String,
-    environment: Environment,
-    locks: Locks,
-}
-
-/// The lock file of a configuration that names none, and others that may be meant then.
-#[derive(Clone)]
-struct Locks {
-    lock: PathBuf,
-    others: Vec<PathBuf>,
-    is_users: bool,
-}
-
-impl Locks {
-    fn in_directory(directory: &Path) -> Self {
-        Locks { lock: paths::lock_in(directory), others: Vec::new(), is_users: false }
-    }
-}
-
-impl Beginning {
-    fn of(path: &Path) -> Result<Self, Diagnostics> {
-        let name = path.display().to_string();
-        let text = text_of(path).map_err(|why| {
-            let problem = Diagnostic::of_file(&name, why);
-            let begin = format!("to begin one, write [server.NAME] and {COMMAND}");
-            Diagnostics(vec![if path.exists() { problem } else { problem.with_help(begin) }])
-        })?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // So that paths still mean the same after a change of directory.
-        let directory = std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned());
-        let environment = Environment::of_process(&directory);
-        // The user's own file is in two places if one is a link; it is the same for whoever names it either way.
-        let own = user_config_place().filter(|own| paths::is_same_file(path, own));
-        let home = own.is_some().then(|| environment.home()).flatten();
-        let locks = match home {
-            Some(home) => {
-                let beside = own.iter().filter_map(|own| own.parent()).chain([directory.as_path()]);
-                let (lock, others) = paths::lock_of_user(&home, beside);
-                Locks { lock, others, is_users: true }
-            }
-            None => Locks::in_directory(&directory),
-        };
-        Ok(Beginning { name, text, environment, locks })
-    }
-}
-
 /// The text as a tree.
 fn parse<'t>(text: &'t str, name: &str) -> Result<Node<'t>, Diagnostics> {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -450,6 +403,17 @@ fn read_text(
     environment: &Environment,
     locks: Locks,
 ) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+    read_text_where(text, name, environment, locks, expand)
+}
+
+/// The same, where references stand for what this puts in their places.
+fn read_text_where(
+    text: &str,
+    name: &str,
+    environment: &Environment,
+    locks: Locks,
+    expand: impl Fn(&mut Node<'_>, &Environment, &mut Problems) -> Vec<PathBuf>,
+) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
     let mut problems = Problems::default();
     let mut root = parse(text, name)?;
     let source = Source::new(name, text, &root);
@@ -467,22 +431,6 @@ fn read_text(
         }
         None => Err(unusable(name)),
     }
-}
-
-fn user_config_place() -> Option<PathBuf> {
-    paths::user_config_place(|name| std::env::var_os(name))
-}
-
-fn text_of(path: &Path) -> Result<String, String> {
-    let meta = std::fs::metadata(path).map_err(|error| format!("cannot read it: {error}"))?;
-    if !meta.is_file() {
-        return Err("not a regular file".to_owned());
-    }
-    if meta.len() > MAX_FILE_BYTES {
-        return Err(format!("larger than {MAX_FILE_BYTES} bytes, so surely no configuration"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
-    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
 }
 
 /// A tree on its way to a configuration.

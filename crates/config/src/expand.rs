@@ -33,7 +33,15 @@ pub(crate) const WORKSPACE_REFERENCE: &str = "${workspace}";
 /// files that were read are returned.
 pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) -> Vec<PathBuf> {
     let place = root.span();
-    let mut expander = Expander { environment, problems, is_keyring_slow: false, files: Vec::new() };
+    let mut expander = Expander { environment, problems, is_settled: false, is_keyring_slow: false, files: Vec::new() };
+    expander.walk(root, &(place.start..place.start), &mut Vec::new());
+    expander.files
+}
+
+/// The same where each value stands as it is meant: only `${workspace}` is known, and nothing is read.
+pub(crate) fn keep(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) -> Vec<PathBuf> {
+    let place = root.span();
+    let mut expander = Expander { environment, problems, is_settled: true, is_keyring_slow: false, files: Vec::new() };
     expander.walk(root, &(place.start..place.start), &mut Vec::new());
     expander.files
 }
@@ -41,6 +49,8 @@ pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &
 struct Expander<'a> {
     environment: &'a Environment,
     problems: &'a mut Problems,
+    /// Whether what looks like a reference to a secret is none.
+    is_settled: bool,
     /// Whether the keyring gave no answer once: it is not waited for again.
     is_keyring_slow: bool,
     /// The files that were read.
@@ -79,6 +89,12 @@ impl Expander<'_> {
         let secret = is_secret(path);
         let expanded = if text.contains("${") { Some(self.variables(text, place, path)) } else { None };
         let value = expanded.as_deref().unwrap_or(text);
+        if self.is_settled {
+            if secret {
+                self.problems.hide(value);
+            }
+            return expanded;
+        }
         // Decided by what the file says, so that a variable's value is never taken for a path or a name.
         let elsewhere = [(FILE, Expander::file as fn(&mut Self, &str, &Place) -> _), (KEYRING, Expander::keyring)];
         if let Some((prefix, read)) = elsewhere.iter().find(|(prefix, _)| secret && text.starts_with(prefix)) {
@@ -130,6 +146,8 @@ impl Expander<'_> {
             rest = after;
             if inside == WORKSPACE && in_command {
                 out.push_str(WORKSPACE_REFERENCE);
+            } else if self.is_settled {
+                out.extend(["${", inside, "}"]);
             } else if let Some(value) = self.variable(inside, place) {
                 out.push_str(&value);
             }

@@ -57,7 +57,7 @@ pub use expand::read_secret;
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};
 pub use install::{Install, Installer, Packages};
 pub use kept::Places;
-pub use machine::{NAME_IT, names_unseen};
+pub use machine::{NAME_IT, name_unseen};
 pub use model::Model;
 pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};

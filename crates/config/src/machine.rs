@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::Environment;
+use crate::expand::WORKSPACE_REFERENCE;
 use crate::paths::{is_path, plain as plain_path};
 use crate::problems::Problems;
 use crate::sandbox::{Arguments, DATABASES, Level, Sandbox, runner};
@@ -41,7 +42,7 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     }
     check_sandbox(name, &command.sandbox, root, environment, problems);
     check_arguments(name, command, root, environment, problems);
-    check_variables(name, command, root, problems);
+    check_variables(name, command, root, environment, problems);
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
         if !environment.variables.contains_key(variable) && !variable.contains('=') {
@@ -59,27 +60,51 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
 /// What is to be said of a command that fetches packages in a form that is not known as that: it would do so at each start, with
 /// the server's secrets.
 fn fetches(command: &Command) -> Option<(String, String)> {
-    let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
-    let mut words = command.arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
-    let program = name(&command.program);
-    // After `env` it is what follows what is set.
-    let (program, more) = match program.as_str() {
-        "env" => (name(words.find(|word| !word.contains('='))?), ", and what `env` sets as variables of the server"),
-        _ => (program, ""),
+    let words: Vec<&str> =
+        std::iter::once(command.program.as_str()).chain(command.arguments.iter().map(String::as_str)).collect();
+    let (words, more) = match after_env(&words) {
+        Some(words) => (words, ", and what `env` sets as variables of the server"),
+        None => (words.as_slice(), ""),
     };
-    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (words, runner) = match (program.as_str(), first, second) {
-        ("uv", "tool", "run") => ("uv tool run", "uvx"),
-        ("npm", "exec" | "x", _) => ("npm exec", "npx"),
-        ("pnpm" | "yarn", "dlx", _) => ("dlx", "npx"),
-        ("bunx", ..) => ("bunx", "npx"),
-        ("pipx", "run", _) => ("pipx run", "uvx"),
-        (named, ..) if !more.is_empty() => (runner(named)?, runner(named)?),
+    let (program, arguments) = words.split_first()?;
+    let program = program.rsplit('/').next().unwrap_or_default();
+    // What comes first may be the value of an option.
+    let first: Vec<&str> = arguments.iter().copied().filter(|word| !word.starts_with('-')).take(2).collect();
+    let has = |word: &str| first.contains(&word);
+    let (words, runner) = match program {
+        "uv" if first == ["tool", "run"] => ("uv tool run", "uvx"),
+        "uv" if has("run") && arguments.iter().any(|word| word.starts_with("--with")) => ("uv run --with", "uvx"),
+        "npm" if has("exec") || has("x") => ("npm exec", "npx"),
+        "pnpm" | "yarn" if has("dlx") => ("dlx", "npx"),
+        "bun" if has("x") => ("bun x", "npx"),
+        "bunx" => ("bunx", "npx"),
+        "pnpx" => ("pnpx", "npx"),
+        "pipx" if has("run") => ("pipx run", "uvx"),
+        "sh" | "bash" | "dash" | "zsh" => {
+            let named = arguments.iter().find_map(|word| runner(word.split_whitespace().next()?))?;
+            (named, named)
+        }
+        named if !more.is_empty() => (runner(named)?, runner(named)?),
         _ => return None,
     };
     let text = format!("what `{words}` fetches at each start it cannot fetch confined, unless it reaches a registry");
     let help = format!("write `{runner} PACKAGE` as the command, which is installed first and kept{more}");
     (command.sandbox.level != Level::None && command.sandbox.hosts.is_empty()).then_some((text, help))
+}
+
+/// What follows `env`, its options and what it sets; none if it is not what is run.
+fn after_env<'a, 'w>(words: &'a [&'w str]) -> Option<&'a [&'w str]> {
+    let (program, mut rest) = words.split_first()?;
+    if program.rsplit('/').next() != Some("env") {
+        return None;
+    }
+    loop {
+        rest = match rest {
+            ["-u" | "--unset" | "-C" | "--chdir", _, after @ ..] => after,
+            [word, after @ ..] if word.starts_with('-') || word.contains('=') => after,
+            _ => return Some(rest),
+        };
+    }
 }
 
 /// What a sandbox names that is not there: what is to be read would be left out silently, and without what is to be
@@ -105,22 +130,54 @@ fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, environment: &E
 const SYSTEM: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/dev", "/proc", "/etc/ssl", "/etc/pki"];
 
-/// Whether a program sees this path, by what its sandbox names.
-fn is_named(sandbox: &Sandbox, path: &Path) -> bool {
-    let named = sandbox.read_only.iter().chain(&sandbox.writable).map(PathBuf::as_path);
-    let own = sandbox.files.keys().map(PathBuf::as_path);
-    SYSTEM.iter().map(Path::new).chain(named).chain(own).any(|seen| path.starts_with(seen))
+/// What a program sees of a machine, as far as its sandbox and its command name it.
+struct Seen<'a> {
+    sandbox: &'a Sandbox,
+    /// The directories among its arguments, where these are shown.
+    given: Vec<PathBuf>,
+}
+
+impl<'a> Seen<'a> {
+    /// By what stands among the arguments of a program that starts there.
+    fn new<'w>(sandbox: &'a Sandbox, arguments: impl Iterator<Item = &'w str>, start: &Path) -> Self {
+        let words = arguments.filter(|word| !word.starts_with('-') && sandbox.arguments != Arguments::Unseen);
+        let given = words.map(|word| plain_path(&start.join(word))).filter(|path| path.is_dir()).collect();
+        Seen { sandbox, given }
+    }
+
+    /// Whether it sees this path, under whichever of its names.
+    fn holds(&self, path: &Path) -> bool {
+        let named = self.sandbox.read_only.iter().chain(&self.sandbox.writable).chain(self.sandbox.files.keys());
+        let named = named.chain(&self.given).map(PathBuf::as_path);
+        let path = plain_path(path);
+        let paths = [real(&path), path];
+        SYSTEM.iter().map(Path::new).chain(named).any(|seen| {
+            let is_below = |path: &PathBuf| path.starts_with(seen) || path.starts_with(real(seen));
+            paths.iter().any(|path| is_below(path) || may_be_below(seen, path))
+        })
+    }
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let above = || Some(real(path.parent()?).join(path.file_name()?));
+    path.canonicalize().ok().or_else(above).unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether `path` may lie where a name says that begins where the server is started, which is not known yet.
+fn may_be_below(named: &Path, path: &Path) -> bool {
+    named.strip_prefix(WORKSPACE_REFERENCE).is_ok_and(|rest| path.ancestors().any(|above| above.ends_with(rest)))
 }
 
 /// Whether this is a path of the machine that a program does not see, so that what it writes there is lost when it ends.
-fn is_unseen(sandbox: &Sandbox, value: &str) -> bool {
+fn is_unseen(seen: &Seen<'_>, value: &str) -> bool {
     let path = Path::new(value);
     let is_there = |path: &Path| matches!(path.try_exists(), Ok(true));
     let is_meant = || is_there(path) || path.parent().is_some_and(|above| above.parent().is_some() && is_there(above));
-    sandbox.level != Level::None
+    seen.sandbox.level != Level::None
         && path.is_absolute()
         && path.parent().is_some()
-        && !is_named(sandbox, path)
+        && !seen.holds(path)
         && is_meant()
 }
 
@@ -142,26 +199,38 @@ const SHOWN: &[&str] = &[
     "TMPDIR",
 ];
 
-/// Whether a variable of this name and value names such a path.
-#[must_use]
-pub fn names_unseen(sandbox: &Sandbox, variable: &str, value: &str) -> bool {
-    !SHOWN.contains(&variable) && !variable.starts_with("XDG_") && is_unseen(sandbox, value)
+/// Those of these variables that name such a path, where a program with these arguments starts in this directory.
+pub fn name_unseen<'v>(
+    sandbox: &Sandbox,
+    arguments: impl Iterator<Item = &'v str>,
+    start: &Path,
+    variables: impl Iterator<Item = (&'v str, &'v str)>,
+) -> Vec<&'v str> {
+    let seen = Seen::new(sandbox, arguments, start);
+    let is_own = |variable: &str| SHOWN.contains(&variable) || variable.starts_with("XDG_");
+    variables.filter(|(name, value)| !is_own(name) && is_unseen(&seen, value)).map(|(name, _)| name).collect()
 }
 
 /// Values of variables that are paths, which the program does not see.
-fn check_variables(name: &str, command: &Command, root: &Node<'_>, problems: &mut Problems) {
-    for (variable, value) in &command.env {
-        if names_unseen(&command.sandbox, variable, value.expose()) {
-            let text =
-                format!("the program does not see what `{variable}` names; what it writes there is lost when it ends");
-            problems.warn(tree::place(root, &["server", name, "env", variable]), text).help(NAME_IT);
-        }
+fn check_variables(name: &str, command: &Command, root: &Node<'_>, environment: &Environment, problems: &mut Problems) {
+    let variables = command.env.iter().map(|(variable, value)| (variable.as_str(), value.expose()));
+    let words = command.arguments.iter().map(String::as_str);
+    for variable in name_unseen(&command.sandbox, words, start(command, environment), variables) {
+        let text =
+            format!("the program does not see what `{variable}` names; what it writes there is lost when it ends");
+        problems.warn(tree::place(root, &["server", name, "env", variable]), text).help(NAME_IT);
     }
+}
+
+/// Where the program starts, as far as it is known.
+fn start<'a>(command: &'a Command, environment: &'a Environment) -> &'a Path {
+    command.cwd.as_deref().unwrap_or(&environment.directory)
 }
 
 /// Files and directories among the arguments that the program does not see, and such as hold more than it is meant to see.
 fn check_arguments(name: &str, command: &Command, root: &Node<'_>, environment: &Environment, problems: &mut Problems) {
-    let start = command.cwd.as_deref().unwrap_or(&environment.directory);
+    let start = start(command, environment);
+    let seen = Seen::new(&command.sandbox, command.arguments.iter().map(String::as_str), start);
     let is_option = |word: &str| word.starts_with('-');
     let first = command.arguments.iter().position(|word| !is_option(word));
     for (index, word) in command.arguments.iter().enumerate() {
@@ -174,7 +243,7 @@ fn check_arguments(name: &str, command: &Command, root: &Node<'_>, environment: 
             // It is what runs.
             None
         } else {
-            argument(&command.sandbox, &shown(value), &full, environment)
+            argument(&seen, &shown(value), &full, environment)
         };
         if let Some((text, help)) = found {
             let place = tree::place(root, &["server", name, "command", &(index + 1).to_string()]);
@@ -189,7 +258,8 @@ fn shown(word: &str) -> String {
 }
 
 /// What is to be said of a path among the arguments, and what to do.
-fn argument(sandbox: &Sandbox, shown: &str, full: &Path, environment: &Environment) -> Option<(String, String)> {
+fn argument(seen: &Seen<'_>, shown: &str, full: &Path, environment: &Environment) -> Option<(String, String)> {
+    let sandbox = seen.sandbox;
     let is_given = sandbox.level != Level::None && sandbox.arguments != Arguments::Unseen;
     let is_database = || {
         let kind = full.extension().and_then(OsStr::to_str);
@@ -203,7 +273,7 @@ fn argument(sandbox: &Sandbox, shown: &str, full: &Path, environment: &Environme
     if is_given && full.is_dir() {
         return holds_home(full, environment).then(|| (ALL_OF_HOME.to_owned(), NAME_LESS.to_owned()));
     }
-    let is_lost = !(is_given && is_database()) && full.to_str().is_some_and(|full| is_unseen(sandbox, full));
+    let is_lost = !(is_given && is_database()) && full.to_str().is_some_and(|full| is_unseen(seen, full));
     let text = || format!("the program does not see {shown}; what it writes there is lost when it ends");
     is_lost.then(|| (text(), NAME_IT.to_owned()))
 }

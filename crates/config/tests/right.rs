@@ -156,8 +156,47 @@ fn what_a_program_would_not_see_is_a_warning() {
 }
 
 #[test]
+fn what_a_program_sees_under_another_name_is_no_warning() {
+    let machine = Machine::with(&["here"]);
+    let place = machine.directory.path();
+    let there = place.display();
+    fs::create_dir_all(place.join("data/ws")).unwrap();
+    std::os::unix::fs::symlink(place.join("data"), place.join("link")).unwrap();
+    let unseen = Some("3 the program does not see what `A` names");
+    let given = |words: &str, arguments: &str, at: &str| {
+        format!("command = ['here', {words}]\nenv.A = '{there}/{at}'\nsandbox.fs.arguments = '{arguments}'")
+    };
+    let named = |key: &str, path: &str, at: &str| {
+        format!("command = ['here']\nsandbox.fs.{key} = ['{path}']\nenv.A = '{there}/{at}'")
+    };
+    machine.check([
+        (given(&format!("'{there}/data'"), "rw", "data/memory.json"), None),
+        (given(&format!("'{there}/data'"), "rw", "memory.json"), unseen),
+        (given("'--verbose'", "rw", "data/memory.json"), unseen),
+        (given(&format!("'{there}/data', '--config={there}/data/c.yaml'"), "rw", "data/memory.json"), None),
+        (named("rw", &format!("{there}/link"), "data/memory.json"), None),
+        (named("ro", &format!("{there}/data"), "link/memory.json"), None),
+        (named("ro", &format!("{there}/data"), "data/ws/../memory.json"), None),
+        (named("rw", "${workspace}/ws", "data/ws/memory.json"), None),
+        (
+            named("rw", "${workspace}/other", "data/ws/memory.json"),
+            unseen.map(|_| "4 the program does not see what `A` names"),
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_fetched_at_each_start_is_a_warning() {
-    Machine::with(&["env", "npm", "uv"]).check([
+    Machine::with(&["bun", "env", "npm", "pnpx", "sh", "uv"]).check([
+        ("command = ['env', '-u', 'FOO', 'npx', 'server']".to_owned(), Some("2 what `npx` fetches at each start")),
+        ("command = ['env', '-i', 'A=b', 'sh', 'run.sh']".to_owned(), None),
+        ("command = ['bun', 'x', 'server']".to_owned(), Some("2 what `bun x` fetches at each start")),
+        ("command = ['bun', 'server.ts']".to_owned(), None),
+        ("command = ['pnpx', 'server']".to_owned(), Some("2 what `pnpx` fetches at each start")),
+        ("command = ['npm', '--prefix', '/opt', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches")),
+        ("command = ['uv', 'run', '--with', 'a', 'server']".to_owned(), Some("2 what `uv run --with` fetches")),
+        ("command = ['sh', '-c', 'npx -y server']".to_owned(), Some("2 what `npx` fetches at each start")),
+        ("command = ['sh', '-c', 'exec server']".to_owned(), None),
         ("command = ['env', 'A=b', 'npx', '-y', 'server']".to_owned(), Some("2 what `npx` fetches at each start")),
         ("command = ['npm', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches at each start")),
         ("command = ['env', 'A=b', 'npm', '-y', 'exec', 'server']".to_owned(), Some("2 what `npm exec` fetches")),

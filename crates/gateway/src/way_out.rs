@@ -247,6 +247,7 @@ impl WayOut {
         let told = [egress.token().expose()].into_iter().chain(state.ports.iter().map(String::as_str));
         let told = told.collect::<Vec<_>>().join(" ");
         confinement.network = Network::Relay(Relay { socket: place.socket(), told });
+        confinement.place = Some(place.directory().to_owned());
         let serving = egress.clone();
         let task = tokio::spawn(async move { serving.serve(listening.listener()).await });
         let number = state.opened;

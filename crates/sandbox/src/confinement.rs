@@ -43,6 +43,9 @@ pub struct Confinement {
     pub runtime: Option<Runtime>,
     /// What this host has to offer for the server to start at all.
     pub require: Vec<Guarantee>,
+    /// A directory that was made for this start alone, and has nothing in it but files: it is removed once all has ended, also
+    /// where whoever made it was killed.
+    pub place: Option<PathBuf>,
 }
 
 impl Default for Confinement {
@@ -61,6 +64,7 @@ impl Default for Confinement {
             exceptions: Exceptions::default(),
             runtime: None,
             require: Vec::new(),
+            place: None,
         }
     }
 }

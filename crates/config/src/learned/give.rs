@@ -347,8 +347,12 @@ fn has_secrets(directory: &Path) -> bool {
 fn looks_secret(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let ends = [".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks", ".tfstate"];
+    let whole =
+        [".git-credentials", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".vault-token", "condarc", "npmrc", "pip.conf"];
     let starts = [".env", "id_rsa", "id_ed25519", "id_ecdsa", "credentials", "secrets", "service_account"];
-    ends.iter().any(|end| name.ends_with(end)) || starts.iter().any(|start| name.starts_with(start))
+    whole.contains(&&*name)
+        || ends.iter().any(|end| name.ends_with(end))
+        || starts.iter().any(|start| name.starts_with(start))
 }
 
 /// Why a configuration cannot name a path; none if it can.

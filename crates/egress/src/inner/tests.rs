@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
+use std::sync::LazyLock;
 use std::thread;
 
 use proptest::prelude::*;
@@ -201,13 +202,16 @@ fn the_usual_addresses_are_each_there_once() {
     );
 }
 
+/// One for all cases, as a relay ends with its process.
+static INSIDE: LazyLock<Inside> = LazyLock::new(inside);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whatever is sent arrives as it was sent, both ways at once, and each direction ends by itself.
     #[test]
     fn no_byte_is_changed(seed: u64, lengths in prop::array::uniform2(0_usize..300_000), pieces in prop::array::uniform2(1_usize..70_000)) {
-        let inside = inside();
+        let inside = &*INSIDE;
         let data = lengths.map(|length| {
             let mut state = seed | 1;
             let next = |_| { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); state.to_be_bytes()[0] };

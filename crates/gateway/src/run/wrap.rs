@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Diagnostic, Environment, NAME_IT, Sandbox, SandboxLevel, Upstream, names_unseen};
+use bartizan_config::{Config, Diagnostic, Environment, NAME_IT, Sandbox, SandboxLevel, Upstream, name_unseen};
 use bartizan_sandbox::Level;
 
 /// What to wrap.
@@ -73,13 +73,12 @@ impl Wrap {
             Isolation::Table(table) => table,
         };
         let (sandbox, mut warnings) = self.read(table)?;
-        for (name, value) in self.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
-            if names_unseen(&sandbox, name, value) {
-                warnings.push(format!(
-                    "it does not see what `{name}` names; what it writes there is lost when it ends; {NAME_IT}"
-                ));
-            }
-        }
+        let variables = self.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let words = self.command.iter().skip(1).filter_map(|word| word.to_str());
+        let unseen = name_unseen(&sandbox, words, &self.directory, variables).into_iter();
+        warnings.extend(unseen.map(|name| {
+            format!("it does not see what `{name}` names; what it writes there is lost when it ends; {NAME_IT}")
+        }));
         Ok(Confined { sandbox: Some(sandbox), warnings })
     }
 
@@ -91,7 +90,8 @@ impl Wrap {
         let key = serde_json::to_string(&name).map_err(|error| error.to_string())?;
         let text = format!("[server.{key}]\ncommand = {command}\n[server.{key}.sandbox]\n{table}");
         let environment = Environment::of_process(&self.directory);
-        let read = Config::parse(&text, "the sandbox", &environment).map_err(|wrong| {
+        // What a profile refers to was looked up where its file was read.
+        let read = Config::settled(&text, "the sandbox", &environment).map_err(|wrong| {
             let said: Vec<_> = wrong.0.iter().map(|one| one.message.clone()).collect();
             said.join("; ")
         });

@@ -19,6 +19,7 @@ use bartizan_sandbox::{
 use super::given;
 use super::programs::{
     Search, base_of_environment, interpreter_behind, is_named_from_here, lay_last, program, python, script, stays,
+    tokens,
 };
 use crate::authorities;
 
@@ -99,6 +100,7 @@ pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, 
         exceptions: exceptions(sandbox),
         runtime: runtime(sandbox, changes),
         require: sandbox.require.iter().filter_map(guarantee).collect(),
+        place: None,
     };
     launch.confinement = Some(confinement);
     passed_over
@@ -208,7 +210,8 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
             writable.push(path);
         }
     }
-    let hidden = here(&sandbox.hidden).into_iter().map(|path| lookup.led(path.clone()).unwrap_or(path)).collect();
+    let mut hidden: Vec<_> =
+        here(&sandbox.hidden).into_iter().map(|path| lookup.led(path.clone()).unwrap_or(path)).collect();
     let system = SYSTEM.iter().chain(NAMES.iter().filter(|_| sandbox.host_network)).map(PathBuf::from);
     let mut read_only: Vec<PathBuf> = system.chain(here(&sandbox.read_only)).chain(named.read_only).collect();
     // A program that can be changed by itself would choose what is seen with it.
@@ -220,9 +223,12 @@ fn files(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path, others: &[Pat
     let of_program = program(&launch.program, &search);
     for files in [of_program, script(launch, &start)] {
         if !files.iter().any(changeable) {
-            read_only.extend(lookup.all(files));
+            let shown = lookup.all(files);
+            hidden.extend(tokens(&shown));
+            read_only.extend(shown);
         }
     }
+    hidden.extend(tokens(&of_python));
     read_only.extend(of_python);
     // Otherwise what keeps such an environment finds it broken, and makes another one in its place.
     read_only.extend(own.iter().filter_map(|directory| base_of_environment(directory, launch)));

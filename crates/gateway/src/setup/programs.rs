@@ -24,6 +24,9 @@ pub(super) fn stays(full: &Path, start: &Path) -> bool {
 /// By these an installation of an interpreter is known, in which nothing else lies.
 const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
 
+/// What programs are started by other ones, such as by the first line of a script.
+const COMMON: &[&str] = &["bash", "node", "python", "python3", "sh"];
+
 /// Where programs are looked for.
 pub(super) struct Search<'a> {
     path: Option<&'a OsStr>,
@@ -54,12 +57,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Has the directories of `PATH` come last in which a server may have laid a program: it would be taken for another one's, also
+/// Has the directories of `PATH` come last in which a server may have laid a program, or to whose programs links there lead: it would be taken for another one's, also
 /// by what that starts itself. If that makes another file of what is started, both are returned: the one that would have been
 /// started, and the one that is.
 pub(super) fn lay_last(launch: &mut Launch, start: &Path, changes: &[PathBuf]) -> Option<(PathBuf, PathBuf)> {
     let path = launch.env.get("PATH")?.to_owned();
-    let may_be_laid = |entry: &PathBuf| may_be_laid(&start.join(entry), changes);
+    let named = Some(launch.program.as_os_str()).filter(|name| Path::new(name).components().count() == 1);
+    let names: Vec<&OsStr> = named.into_iter().chain(COMMON.iter().map(OsStr::new)).collect();
+    let may_be_laid = |entry: &PathBuf| {
+        let directory = start.join(entry);
+        // A link to what lies there is followed wherever it stands itself.
+        let mut programs = names.iter().map(|name| directory.join(name)).filter(|file| is_executable(file));
+        may_be_laid(&directory, changes) || programs.any(|file| may_be_laid(&file, changes))
+    };
     let (last, first): (Vec<_>, Vec<_>) = std::env::split_paths(&path).partition(may_be_laid);
     if last.is_empty() {
         return None;
@@ -115,6 +125,15 @@ pub(super) fn base_of_environment(directory: &Path, launch: &Launch) -> Option<P
     let home = launch.env.get("HOME").map(PathBuf::from);
     let file = interpreter_behind(&directory.join(".venv/bin/python"), home.as_deref())?;
     installation(&file, home.as_deref()).filter(|base| base != Path::new("/usr"))
+}
+
+/// Where installations and projects keep the tokens by which packages are fetched. What runs needs none of them.
+const TOKENS: &[&str] = &[".condarc", ".npmrc", "condarc", "etc/npmrc", "etc/pip.conf", "pip.conf"];
+
+/// Those of these directories, which are there.
+pub(super) fn tokens(shown: &[PathBuf]) -> Vec<PathBuf> {
+    let all = shown.iter().flat_map(|directory| TOKENS.iter().map(|name| directory.join(name)));
+    all.filter(|file| file.is_file()).collect()
 }
 
 /// The interpreter that an environment of Python was made from, if it is one of an installation.
@@ -407,12 +426,20 @@ mod tests {
         let link = |from: &str, to: &str| std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
         link("alias", "work/bin");
         link("work/led", "other");
+        std::fs::create_dir(root.join("links")).unwrap();
+        std::fs::create_dir(root.join("fine")).unwrap();
+        link("links/tool", "work/bin/tool");
+        link("fine/tool", "other/tool");
         let work = [root.join("work")];
         for (entries, order, program, passed_over) in [
             (["work/bin", "usr/bin"], ["usr/bin", "work/bin"], "tool", Some(("work/bin/tool", "usr/bin/tool"))),
             (["alias", "usr/bin"], ["usr/bin", "alias"], "tool", Some(("alias/tool", "usr/bin/tool"))),
             // Also where a link has its directory lie elsewhere.
             (["work/led", "usr/bin"], ["usr/bin", "work/led"], "tool", Some(("work/led/tool", "usr/bin/tool"))),
+            // Or where a link of the user's leads to one program there.
+            (["links", "usr/bin"], ["usr/bin", "links"], "tool", Some(("links/tool", "usr/bin/tool"))),
+            (["links", "usr/bin"], ["links", "usr/bin"], "absent", None),
+            (["fine", "usr/bin"], ["fine", "usr/bin"], "tool", None),
             (["work/gone", "usr/bin"], ["usr/bin", "work/gone"], "tool", None),
             (["usr/bin", "work/bin"], ["usr/bin", "work/bin"], "tool", None),
             // It is what is meant, as there is no other that is a program.
@@ -437,6 +464,20 @@ mod tests {
         let mut launch = launch("uv", &root.join("home"));
         launch.env.set("PATH", root.join("work/bin"));
         assert!(python(&Search::new(&launch, &root, &work)).is_empty(), "tools are installed for no such interpreter");
+    }
+
+    #[test]
+    fn tokens_by_which_packages_are_fetched_are_found_where_they_are_kept() {
+        let (_held, root) = with_files(&[
+            ("inst/etc/npmrc", 0o600),
+            ("inst/etc/other", 0o600),
+            ("env/pip.conf", 0o600),
+            ("project/.npmrc", 0o600),
+            ("project/src/.npmrc", 0o600),
+        ]);
+        let shown: Vec<_> = ["inst", "env", "project", "gone", "inst/etc/other"].map(|name| root.join(name)).into();
+        let expected: Vec<_> = ["inst/etc/npmrc", "env/pip.conf", "project/.npmrc"].map(|name| root.join(name)).into();
+        assert_eq!(tokens(&shown), expected);
     }
 
     #[test]

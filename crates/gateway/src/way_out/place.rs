@@ -21,7 +21,8 @@ const RUN: &str = "ways-out";
 /// Files with certificates are called this and something else.
 const CERTIFICATES: &str = "authorities";
 
-/// A directory that only this user can look into, removed with what is in it when this goes.
+/// A directory that only this user can look into, removed with what is in it when this goes; or, where this process is killed, by
+/// the launcher of the server that it was made for.
 #[derive(Debug)]
 pub(super) struct Place {
     directory: PathBuf,
@@ -30,7 +31,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A new one. Those that nobody holds any more are removed, once in the life of this process.
+    /// A new one. Those that nobody holds any more, as a launcher was killed as well, are removed once in the life of this process.
     pub(super) fn make() -> io::Result<Place> {
         static SWEPT: Once = Once::new();
         let home = bartizan_config::bartizan_home(|name| std::env::var(name).ok());
@@ -55,6 +56,10 @@ impl Place {
                 Err(error)
             }
         }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn socket(&self) -> PathBuf {

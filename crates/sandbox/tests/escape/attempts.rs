@@ -25,7 +25,7 @@ pub(crate) fn play(role: &str, args: &[String]) -> ExitCode {
         "int80" => int80(),
         "x32" => x32(),
         "inject" => inject(),
-        other => panic!("no such role: {other} {args:?}"),
+        other => crate::counts::play(other, args).unwrap_or_else(|| panic!("no such role: {other} {args:?}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

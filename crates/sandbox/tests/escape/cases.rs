@@ -8,6 +8,10 @@ use std::path::Path;
 use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, Relay, SpawnError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::counts::{
+    a_pair_of_sockets_speaks_to_nobody_else, nobody_waits_for_a_file_that_is_only_read,
+    what_somebody_else_has_locked_holds_no_start_up, what_the_kernel_counts_for_each_user_is_bounded,
+};
 use crate::ends::{
     a_runtime_that_is_not_there_or_does_not_work_starts_nothing, many_starts_leave_nothing,
     whatever_is_killed_nothing_stays,
@@ -43,6 +47,10 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         the_network_ends_at_itself
         a_relay_is_the_only_way_out
         sockets_of_daemons_are_out_of_reach
+        a_pair_of_sockets_speaks_to_nobody_else
+        what_the_kernel_counts_for_each_user_is_bounded
+        nobody_waits_for_a_file_that_is_only_read
+        what_somebody_else_has_locked_holds_no_start_up
         a_fork_bomb_is_capped_and_ends_with_its_server
         a_memory_bomb_ends_its_own_server_only
         a_watch_ends_a_memory_bomb_where_no_group_can

@@ -10,6 +10,7 @@
 
 mod attempts;
 mod cases;
+mod counts;
 mod ends;
 mod foreseen;
 #[path = "../shared/suite.rs"]

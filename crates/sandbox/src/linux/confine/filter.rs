@@ -22,6 +22,8 @@ const X32: u32 = 0x4000_0000;
 
 /// Where the fields of `struct seccomp_data` lie; of arguments, the half that counts on a little-endian machine.
 const NUMBER: u32 = 0;
+/// Of the second argument of `socket` and `socketpair`, the part that says which kind; the rest are flags.
+const KIND: u32 = 0xF;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENT: [u32; 4] = [16, 24, 32, 40];
 
@@ -255,7 +257,7 @@ fn sockets(program: &mut Program, exceptions: Exceptions, refusal: u32) {
             program.load(ARGUMENT[2]);
             program.unless_any_of(&[0, family(libc::IPPROTO_TCP), family(libc::IPPROTO_UDP)], refusal);
             program.load(ARGUMENT[1]);
-            program.and(0xF);
+            program.and(KIND);
             program.if_equal(family(libc::SOCK_STREAM), ALLOW);
             program.if_equal(family(libc::SOCK_DGRAM), ALLOW);
             program.answer(refusal);
@@ -311,8 +313,20 @@ impl Program {
         }
         self.arguments_of(libc::SYS_socketpair, |program| {
             program.load(ARGUMENT[0]);
-            program.if_equal(libc::AF_UNIX.unsigned_abs(), ALLOW);
-            program.answer(NOT_PERMITTED);
+            program.unless_equal(libc::AF_UNIX.unsigned_abs(), NOT_PERMITTED);
+            if exceptions.unix_sockets {
+                program.answer(ALLOW);
+            } else {
+                // Each end of any other kind can speak to whoever listens where the server sees a file for it.
+                program.load(ARGUMENT[1]);
+                program.and(KIND);
+                program.unless_any_of(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET].map(i32::unsigned_abs), NOT_PERMITTED);
+            }
+        });
+        // With a lease on a file that it may only read, it would have whoever writes to that file wait.
+        self.arguments_of(libc::SYS_fcntl, |program| {
+            program.load(ARGUMENT[1]);
+            program.if_equal(libc::F_SETLEASE.unsigned_abs(), NOT_PERMITTED);
         });
         self.arguments_of(libc::SYS_ioctl, |program| {
             program.load(ARGUMENT[1]);
@@ -467,7 +481,14 @@ mod tests {
             (plain, libc::SYS_socket, [inet, nonblocking, libc::IPPROTO_MPTCP as u64], NOT_PERMITTED),
             (plain, libc::SYS_socket, [inet, libc::SOCK_DGRAM as u64, libc::IPPROTO_ICMP as u64], NOT_PERMITTED),
             (plain, libc::SYS_socketpair, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0], NOT_PERMITTED),
-            (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_STREAM as u64, 0], ALLOW),
+            (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, nonblocking, 0], ALLOW),
+            (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_SEQPACKET as u64, 0], ALLOW),
+            (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_DGRAM as u64, 0], NOT_PERMITTED),
+            // The system takes it for the one before.
+            (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_RAW as u64, 0], NOT_PERMITTED),
+            (unix, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_DGRAM as u64, 0], ALLOW),
+            (plain, libc::SYS_fcntl, [0, libc::F_SETLEASE as u64, 0], NOT_PERMITTED),
+            (plain, libc::SYS_fcntl, [0, libc::F_SETFD as u64, 0], ALLOW),
         ];
         for (exceptions, number, arguments, expected) in cases {
             let answer = run(&program(*exceptions), AUDIT_ARCH, u32::try_from(*number).unwrap(), arguments);

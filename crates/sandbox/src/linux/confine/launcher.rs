@@ -1,7 +1,9 @@
 //! The launcher's part at this level: outside of the sandbox, from before the first process until after the last.
 
+use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -47,7 +49,7 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     };
     drop(theirs);
     // Ended before what it needs is taken away.
-    let (placeholders, groups);
+    let (placeholders, groups, place);
     let first = First(first);
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| setup(error.into()))?;
     first::await_ready(&ours)?;
@@ -55,6 +57,7 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     let Plan { confinement: Some(confinement), .. } = wire::decode(&bytes).ok_or(Failure::Silent)? else {
         return Err(Failure::Silent);
     };
+    place = Place(confinement.place.clone());
     groups = Groups::make(&confinement.limits);
     check(&confinement, &groups)?;
     groups.take(first.0).map_err(|error| Failed::new("put the sandbox into its control groups", &error))?;
@@ -73,7 +76,7 @@ fn serve(control: BorrowedFd<'_>, walls: Walls) -> Step<()> {
     if let Some(ended) = ended {
         report(control, &Report::Exited(ended));
     }
-    drop((placeholders, groups));
+    drop((placeholders, groups, place));
     report(control, &Report::Gone);
     Ok(())
 }
@@ -85,6 +88,19 @@ impl Drop for First {
     fn drop(&mut self) {
         rustix::process::kill_process(self.0, Signal::KILL).ok();
         rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(self.0), WaitOptions::empty())).ok();
+    }
+}
+
+/// The directory that was made for this start, if there is one. Who made it may have been killed, and then nobody else removes it.
+struct Place(Option<PathBuf>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(directory) = &self.0 else { return };
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            fs::remove_file(entry.path()).ok();
+        }
+        fs::remove_dir(directory).ok();
     }
 }
 

@@ -29,6 +29,9 @@ const MADE: Duration = Duration::from_secs(1_000_000_007);
 
 /// How often a placeholder is tried that others take away.
 const TRIES: u32 = 16;
+/// How often, and how soon again, a lock is tried that somebody else has.
+const LOCK_TRIES: u32 = 200;
+const SOON: Duration = Duration::from_millis(10);
 
 /// What becomes of a mount point. The stricter counts where several names lead through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +133,7 @@ impl Placeholders {
                 // At once, so that another server that starts meanwhile takes it for one.
                 file.set_times(marked())?;
             }
-            flock(&file, FlockOperation::LockShared)?;
+            share(&file)?;
             let now = statat(step.parent, step.name, AtFlags::SYMLINK_NOFOLLOW);
             let held = file.metadata()?;
             if !now.is_ok_and(|now| (now.st_dev, now.st_ino) == (held.dev(), held.ino())) {
@@ -140,6 +143,17 @@ impl Placeholders {
         }
         Ok(Some(kind(&found) == FileType::Directory))
     }
+}
+
+/// Has it stay as long as this process holds it. Who removes one has it alone for a moment; who keeps it so is somebody else.
+fn share(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match flock(file, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(SOON),
+            done => return Ok(done?),
+        }
+    }
+    Err(io::Error::other("another program has a lock on it"))
 }
 
 impl Drop for Placeholders {

@@ -14,6 +14,10 @@ use crate::Limits;
 /// More capabilities than any kernel has so far; those it does not know end the search.
 const MOST: u32 = 64;
 
+/// So many timers and signals a server may have waiting, and so many bytes in queues of messages.
+const SIGNALS: u64 = 1024;
+const QUEUED: u64 = 64 << 10;
+
 /// Gives up all capabilities for good.
 pub(in crate::linux) fn drop_capabilities() -> io::Result<()> {
     rustix::thread::clear_ambient_capability_set()?;
@@ -41,6 +45,9 @@ pub(in crate::linux) fn drop_capabilities() -> io::Result<()> {
 pub(super) fn limit(limits: &Limits) -> io::Result<()> {
     let wanted = [
         (Resource::Core, Some(0)),
+        // Timers and signals that wait, and messages in queues: the kernel counts them for each user of the machine, too.
+        (Resource::Sigpending, Some(SIGNALS)),
+        (Resource::Msgqueue, Some(QUEUED)),
         (Resource::Nofile, limits.nofile),
         (Resource::Fsize, limits.fsize),
         (Resource::Nproc, limits.pids),

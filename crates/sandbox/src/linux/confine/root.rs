@@ -10,12 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
@@ -53,6 +53,9 @@ const MASKED: &[&str] = &[
 ];
 /// What changes the machine when it is written to.
 const FIXED: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// What one server may have of that which the kernel counts for each user, by its names in `/proc/sys/user`. Of instances a
+/// machine usually lets a user have 128 in all.
+const MOST_OF_USER: &[(&str, &str)] = &[("max_inotify_instances", "16"), ("max_inotify_watches", "16384")];
 /// Where the scratch space is seen besides the home directory, and by which name it lies there.
 const SCRATCH: &[(&str, &str)] = &[("/tmp", "tmp"), ("/var/tmp", "var"), ("/dev/shm", "shm")];
 const HOME: &str = "home";
@@ -231,6 +234,7 @@ fn proc_trees(confinement: &Confinement) -> Step<Vec<(PathBuf, Tree)>> {
         let attributes = if confinement.exceptions.namespaces { plain } else { read_only(plain) };
         Ok(fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
     };
+    own_limits().map_err(failed)?;
     let proc = make().map_err(failed)?;
     let mut covered = Vec::new();
     // A runtime with a kernel of its own shows the server another listing, and makes one of its own processes, which the
@@ -244,6 +248,23 @@ fn proc_trees(confinement: &Confinement) -> Step<Vec<(PathBuf, Tree)>> {
     let mut trees = vec![(PathBuf::from("/proc"), Tree { mount: proc, directory: true })];
     trees.append(&mut covered);
     Ok(trees)
+}
+
+/// Bounds what the kernel counts for each user of the machine, of which otherwise one server could take all that the user has.
+fn own_limits() -> io::Result<()> {
+    let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&proc)?;
+    let proc = fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    for (name, most) in MOST_OF_USER {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        match openat(&proc, format!("sys/user/{name}"), flags, Mode::empty()) {
+            Ok(limit) => fs::File::from(limit).write_all(most.as_bytes())?,
+            // A kernel without it has nothing to bound.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn is_directory(parent: &OwnedFd, name: &str) -> Option<bool> {

@@ -24,6 +24,7 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
         exceptions,
         runtime,
         require,
+        place,
     } = confinement;
     for paths in [read_only, writable, hidden] {
         put_number(out, u32::try_from(paths.len()).ok()?);
@@ -44,7 +45,7 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
         put_text(out, path.as_os_str())?;
         put_text(out, OsStr::new(content))?;
     }
-    put_text(out, home.as_ref().map_or(OsStr::new(""), |home| home.as_os_str()))?;
+    put_path(out, home.as_ref())?;
     put_long(out, *scratch);
     match network {
         Network::None => put_number(out, 0),
@@ -81,7 +82,7 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
         put_number(out, kind);
         put_number(out, version);
     }
-    Some(())
+    put_path(out, place.as_ref())
 }
 
 /// Reads what [`put`] wrote; the outer none if that is not what is there.
@@ -96,7 +97,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let links = (0..number(rest)?).map(|_| Some((text(rest)?.into(), text(rest)?.into()))).collect::<Option<_>>()?;
     let files = (0..number(rest)?).map(|_| Some((text(rest)?.into(), text(rest)?.into_string().ok()?)));
     let files = files.collect::<Option<_>>()?;
-    let home = Some(PathBuf::from(text(rest)?)).filter(|home| !home.as_os_str().is_empty());
+    let home = path(rest)?;
     let scratch = long(rest)?;
     let network = match number(rest)? {
         0 => Network::None,
@@ -122,6 +123,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
         _ => None,
     });
     let require = require.collect::<Option<_>>()?;
+    let place = path(rest)?;
     let confinement = Confinement {
         read_only,
         writable,
@@ -136,8 +138,19 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
         exceptions,
         runtime,
         require,
+        place,
     };
     Some(Some(confinement))
+}
+
+/// Writes a path that may be missing: none is empty.
+fn put_path(out: &mut Vec<u8>, path: Option<&PathBuf>) -> Option<()> {
+    put_text(out, path.map_or(OsStr::new(""), |path| path.as_os_str()))
+}
+
+#[expect(clippy::option_option, reason = "what is missing may be said properly or not at all")]
+fn path(rest: &mut &[u8]) -> Option<Option<PathBuf>> {
+    Some(Some(PathBuf::from(text(rest)?)).filter(|path| !path.as_os_str().is_empty()))
 }
 
 fn paths(rest: &mut &[u8]) -> Option<Vec<PathBuf>> {
@@ -181,6 +194,7 @@ pub(super) mod tests {
             exceptions: Exceptions { unix_sockets: true, netlink_route: false, namespaces: true },
             runtime: Some(Runtime { program: "/opt/runsc".into(), ..Runtime::usual(RuntimeKind::Runsc) }),
             require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit, Guarantee::OwnKernel],
+            place: Some("/run/x".into()),
         }
     }
 }

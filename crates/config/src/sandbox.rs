@@ -146,7 +146,9 @@ impl Default for LimitsTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allowed {
-    /// Sockets between its own processes.
+    /// Sockets between its own processes, and any Unix socket in a directory of `fs.ro` or `fs.rw`, such as one that
+    /// the user's own programs made there; those elsewhere stay out of reach, and so do abstract ones, with `net.host`
+    /// from Landlock 6 on.
     UnixSockets,
     /// Asking the kernel for network interfaces and routes.
     NetlinkRoute,

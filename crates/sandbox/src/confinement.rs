@@ -124,7 +124,7 @@ pub struct Limits {
 /// What is let through although it widens what a server can try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
-    /// Sockets between its own processes by name.
+    /// Sockets between its own processes by name, and any other Unix socket in a directory that it is shown.
     pub unix_sockets: bool,
     /// Asking the kernel for network interfaces and routes.
     pub netlink_route: bool,

@@ -4,11 +4,10 @@
 //!
 //! Texts are read as they are meant, with disguises and encodings undone (`bartizan_detect`), held against rules, and judged
 //! by a small classifier. Neither is a proof: an attack in words that nobody has used yet passes, and honest texts talk about
-//! attacks. So a rule acts only where few honest texts say such a thing, the classifier alone withholds definitions and
-//! where a rule that says little and the classifier point at the same sentence, it is
-//! acted upon. A definition is withheld, and so is its use. In content the sentence is taken out, and a note stands in its
-//! place; the rest passes. What a client hands to a server is recorded only, as no words talk a program round. What a
-//! flagged text may lead to is for the policies to decide.
+//! attacks. So a rule acts only where few honest texts say such a thing, or where the classifier points at the same
+//! sentence as a rule that says little. What the classifier says alone is recorded. A definition is withheld, and so is
+//! its use. In content the sentence is taken out, and a note stands in its place; the rest passes. What a client hands to a
+//! server is recorded only, as no words talk a program round. What a flagged text may lead to is for the policies to decide.
 
 mod clean;
 mod echo;

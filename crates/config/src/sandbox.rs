@@ -239,6 +239,11 @@ const LEAST_MEMORY: u64 = 4 << 20;
 /// More processors than any machine has.
 const MOST_CPU: f64 = 4096.0;
 
+/// Whether a system can hold a program at this level.
+fn may_be(level: Level, is_linux: bool) -> bool {
+    is_linux || level == Level::None
+}
+
 /// The checked table that stands at `path`, of a server with this command, or of a profile.
 pub(crate) fn sandbox(
     table: &SandboxTable,
@@ -248,11 +253,10 @@ pub(crate) fn sandbox(
 ) -> Sandbox {
     let name = path.get(1).copied().unwrap_or_default();
     let place = |keys: &[&str]| tree::place(root, &[path, keys].concat());
-    if !cfg!(target_os = "linux") {
+    if !may_be(table.level, cfg!(target_os = "linux")) {
         let place = tree::key_place(root, path);
-        problems
-            .error(place, "programs can be confined on Linux only")
-            .help("leave this table out, and trust the program");
+        let help = "give it `level = \"none\"` and nothing else, and `serve` its name with --allow-unconfined, if you trust the program";
+        problems.error(place, "programs can be confined on Linux only").help(help);
     }
     // Where the file was named by way of `..`.
     let directory = &std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());

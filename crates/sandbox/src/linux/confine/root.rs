@@ -206,14 +206,15 @@ fn scratch(confinement: &Confinement, trees: &mut BTreeMap<PathBuf, Tree>) -> St
         let whole = memory(&size, SCRATCH_FILES, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
         let home = confinement.home.iter().map(|home| (home.as_path(), HOME, 0o700));
         let shared = SCRATCH.iter().map(|(path, name)| (Path::new(path), *name, 0o1777));
-        let mut places = Vec::new();
-        for (path, name, mode) in home.chain(shared) {
-            rustix::fs::mkdirat(&whole, name, Mode::from_raw_mode(0o700))?;
-            rustix::fs::chmodat(&whole, name, mode.into(), rustix::fs::AtFlags::empty())?;
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            places.push((path.to_owned(), Tree { mount: open_tree(&whole, name, flags)?, directory: true }));
-        }
-        Ok(places)
+        while_placed(&whole, || {
+            let mut places = Vec::new();
+            for (path, name, mode) in home.chain(shared) {
+                rustix::fs::mkdirat(&whole, name, Mode::from_raw_mode(0o700))?;
+                rustix::fs::chmodat(&whole, name, mode.into(), rustix::fs::AtFlags::empty())?;
+                places.push((path.to_owned(), part(&whole, name, MountAttrFlags::empty())?));
+            }
+            Ok(places)
+        })
     };
     for (path, tree) in make().map_err(|error| Failed::new("make room for temporary files", &error))? {
         // What the profile names there itself counts more.
@@ -236,18 +237,29 @@ fn proc_trees(confinement: &Confinement) -> Step<Vec<(PathBuf, Tree)>> {
     };
     own_limits().map_err(failed)?;
     let proc = make().map_err(failed)?;
-    let mut covered = Vec::new();
     // A runtime with a kernel of its own shows the server another listing, and makes one of its own processes, which the
     // kernel refuses where anything is covered here. It stays read-only as a whole.
     let whole = confinement.runtime.as_ref().is_some_and(|runtime| runtime.kind.level() == Level::Vm);
-    for name in MASKED.iter().chain(FIXED).filter(|_| !whole) {
-        let Some(directory) = is_directory(&proc, name) else { continue };
-        let tree = if FIXED.contains(name) { part(&proc, name, read_only(plain)) } else { nothing(directory) };
-        covered.push((Path::new("/proc").join(name), tree.map_err(failed)?));
-    }
-    let mut trees = vec![(PathBuf::from("/proc"), Tree { mount: proc, directory: true })];
-    trees.append(&mut covered);
-    Ok(trees)
+    let trees = while_placed(&proc, || {
+        let mut trees = vec![(PathBuf::from("/proc"), part(&proc, ".", MountAttrFlags::empty())?)];
+        for name in MASKED.iter().chain(FIXED).filter(|_| !whole) {
+            let Some(directory) = is_directory(&proc, name) else { continue };
+            let tree = if FIXED.contains(name) { part(&proc, name, read_only(plain)) } else { nothing(directory) };
+            trees.push((Path::new("/proc").join(name), tree?));
+        }
+        Ok(trees)
+    });
+    trees.map_err(failed)
+}
+
+/// Does this while a file system has a place: before Linux 6.15 parts of one that has none cannot be had by themselves. It has
+/// none afterwards, and is given none again.
+fn while_placed<T>(mount: &OwnedFd, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    // Any directory will do that every machine has: it is covered for a moment only, and for this process.
+    move_mount(mount, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    let done = work();
+    unmount("/proc", UnmountFlags::DETACH)?;
+    done
 }
 
 /// Bounds what the kernel counts for each user of the machine, of which otherwise one server could take all that the user has.

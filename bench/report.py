@@ -5,6 +5,8 @@ from statistics import median
 
 SIZES = {1_024: "1 KiB", 10_000: "10 KB", 100_000: "100 KB", 1_000_000: "1 MB"}
 FLOOR, GATEWAY = "hyper floor", "bartizan"
+# The same with a text in each call that was in none before.
+FRESH = "bartizan, fresh texts"
 MISSED = "MISSED"
 
 # What the product promises: what is measured, how it must compare, the bound, how it is written.

@@ -29,6 +29,23 @@ pub fn report(size: usize) -> String {
     REPORT.chars().cycle().take(size).collect()
 }
 
+/// `size` bytes of the words of that text in an order of its own for each number; nothing in it has to be escaped.
+pub fn words(size: usize, number: u64) -> String {
+    let all: Vec<&str> =
+        REPORT.split_whitespace().filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect();
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut text = String::with_capacity(size + 16);
+    while text.len() < size {
+        // Knuth's generator of 64 bits, of which the upper ones are good.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = usize::try_from(state >> 33).unwrap_or_default().checked_rem(all.len()).unwrap_or_default();
+        text.push_str(all.get(at).copied().unwrap_or_default());
+        text.push(' ');
+    }
+    text.truncate(size);
+    text
+}
+
 /// Which half of the protocol's history a message belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Era {

@@ -80,10 +80,17 @@ def at_work(place, level):
     sandbox = confined(place, net={"allow": ["example.com:443"]}, limits={"memory": "2GiB", "pids": 400})
     if LEVELS[level]:
         sandbox |= {"level": level, "runtime": LEVELS[level]}
-    with Gateway({"held": shell(sandbox)}, quiet()) as gateway, contextlib.suppress(OSError), Raw(gateway, "/mcp/held") as client:
-        script = f"echo x > {place}/work/mark; (setsid sleep 977 >/dev/null 2>&1 &) ; nohup sleep 977 >/dev/null 2>&1 & echo started"
-        check("started" in client.text("run", {"script": script}))
-        yield gateway
+    gateway = Gateway({"held": shell(sandbox)}, quiet())
+    try:
+        with contextlib.suppress(OSError), Raw(gateway, "/mcp/held") as client:
+            script = f"echo x > {place}/work/mark; (setsid sleep 977 >/dev/null 2>&1 &) ; nohup sleep 977 >/dev/null 2>&1 & echo started"
+            check("started" in client.text("run", {"script": script}))
+            yield gateway
+    finally:
+        # It may have been killed.
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway.folder.cleanup()
 
 
 def case_nothing_outlives_a_killed_gateway():

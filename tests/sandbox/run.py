@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Local servers that are confined: real ones do their work, and a hostile one that does whatever it is told reaches nothing it should not.
 
-    run.py [PART ...]    only cases whose name contains one of these
+    run.py [PART ...]    only cases whose name contains one of these; with BARTIZAN_TEST_LONG=1 also on an older kernel
 
 Each attempt is made on a server without a sandbox as well, where it has to succeed. What counts is what is found outside.
 """
@@ -24,6 +24,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
 import held  # noqa: E402
 import reach  # noqa: E402
+import kernels  # noqa: E402
 import killed  # noqa: E402
 import led  # noqa: E402
 from led import told  # noqa: E402
@@ -671,4 +672,5 @@ def case_what_is_not_there_is_said_before():
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals(), killed, led)))
+    long = [kernels] if os.environ.get("BARTIZAN_TEST_LONG") == "1" else []
+    sys.exit(run_cases(cases_of(globals(), killed, led, *long)))

@@ -69,6 +69,9 @@ pub(crate) struct Call {
     /// Whether the text is sent and comes back, or only comes back (use `--tool blob`)
     #[arg(long, value_enum, default_value_t = Direction::Both)]
     pub(crate) direction: Direction,
+    /// Sends another text with each call, in which no few words follow each other as before
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// Seconds after which a call is an error
     #[arg(long, value_parser = seconds, default_value = "20")]
     pub(crate) timeout: Duration,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid};
 
 use super::{sys, tree};
 
@@ -42,7 +42,7 @@ pub(super) async fn sweep(server: Option<i32>) {
 /// living launchers are still with them.
 fn kill_remainder(server: Option<i32>) -> usize {
     let me = getpid().as_raw_pid();
-    let session = getsid(None).map_or(0, Pid::as_raw_pid);
+    let Some(session) = tree::own().map(|own| own.session) else { return 0 };
     let adopting = ADOPTING.load(Ordering::Relaxed);
     let remainder = tree::with_descendants(&tree::all(), |process| {
         let orphan = adopting && process.parent == me && process.session != session;

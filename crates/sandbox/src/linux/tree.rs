@@ -22,6 +22,12 @@ pub(super) fn all() -> Vec<Process> {
     entries.filter_map(|entry| read(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
 }
 
+/// This process. Its group and its session are 0 where they were made outside of what it can see, as for the first process of a
+/// container may be; the calls that ask for them are told the same, and their wrappers are not made for that.
+pub(super) fn own() -> Option<Process> {
+    read(getpid().as_raw_pid())
+}
+
 /// Those of `all` for which `is_root` holds, and everything below them.
 pub(super) fn with_descendants(all: &[Process], is_root: impl Fn(&Process) -> bool) -> Vec<Process> {
     let mut children = BTreeMap::<i32, Vec<Process>>::new();
@@ -42,12 +48,14 @@ pub(super) fn with_descendants(all: &[Process], is_root: impl Fn(&Process) -> bo
 
 /// Signals everything below this process and returns how many processes that were.
 pub(super) fn signal_descendants(signal: Signal) -> usize {
-    let (me, my_group) = (getpid().as_raw_pid(), rustix::process::getpgrp().as_raw_pid());
+    let (me, my_group) = (getpid().as_raw_pid(), own().map(|own| own.group));
     let below = with_descendants(&all(), |process| process.parent == me);
     // A group is signalled in one step, so one that keeps forking cannot outrun us. A direct child stays at
     // least a zombie until we wait for it, and until then its group's number belongs to nobody else.
     let mut groups = BTreeSet::new();
-    for child in below.iter().filter(|process| process.parent == me && process.group != my_group) {
+    for child in
+        below.iter().filter(|process| process.parent == me && my_group.is_some_and(|mine| process.group != mine))
+    {
         if let Some(group) = Pid::from_raw(child.group).filter(|_| groups.insert(child.group)) {
             rustix::process::kill_process_group(group, signal).ok();
         }

@@ -82,10 +82,14 @@ impl Groups {
                 return Ok(false);
             }
             if version == Version::Two {
-                // Refused where the parent has processes of its own, unless it is the root.
                 fs::write(parent.join("cgroup.subtree_control"), format!("+{}", setting.controller)).ok();
             }
             fs::create_dir(&path)?;
+            // One below a group that has threads of its own takes no processes, whatever limits can be set in it.
+            if version == Version::Two && fs::read_to_string(path.join("cgroup.type"))?.trim() != "domain" {
+                fs::remove_dir(&path)?;
+                return Ok(false);
+            }
             self.made.push(Group { path: path.clone(), version });
         }
         let values = if version == Version::One { &setting.one } else { &setting.two };
@@ -183,9 +187,12 @@ impl std::fmt::Debug for Version {
 
 impl Hierarchy {
     /// Where a group can be made: below this process's own, or beside it, which is where a session of systemd may.
+    ///
+    /// By version 2 none is made below a group with processes of its own, but for the root, which is known by having no type.
     fn places(&self) -> impl Iterator<Item = PathBuf> {
-        let beside = self.own.parent().filter(|_| self.own != self.top).map(Path::to_owned);
-        [self.own.clone()].into_iter().chain(beside)
+        let is_free = self.version == Version::One || !self.own.join("cgroup.type").exists();
+        let below = Some(self.own.clone()).filter(|_| is_free);
+        below.into_iter().chain(self.own.parent().filter(|_| self.own != self.top).map(Path::to_owned))
     }
 }
 

@@ -10,8 +10,9 @@ use bartizan_detect::decode::Views;
 use bartizan_detect::personal::{Personal, PersonalKind};
 use serde_json::Value;
 
-/// F over all documents may not fall below this.
-const FLOOR: f64 = 0.77;
+/// How many documents there are, and F over all of them, as `docs/src/personal-data.md` says and rounds it. What is better is to be
+/// written there.
+const PUBLISHED: (usize, &str) = (361, "0.78");
 
 /// Places with their types, in bytes.
 type Spans = Vec<(Range<usize>, String)>;
@@ -19,8 +20,7 @@ type Spans = Vec<(Range<usize>, String)>;
 /// The documents: text, language, and what stands in each.
 fn documents() -> Vec<(String, String, Spans)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/personal");
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "jsonl"));
     paths.sort();
     let files = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>();
@@ -95,13 +95,14 @@ impl Counts {
 }
 
 #[test]
-fn documents_of_our_own_stay_above_the_floor() {
+fn documents_of_our_own_are_as_good_as_is_published() {
     let personal = Personal::built_in();
     let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
-    for (text, lang, spans) in documents() {
+    let documents = documents();
+    for (text, lang, spans) in &documents {
         // Only types that we know count, and of what is found only those that the documents are marked with.
         assert!(spans.iter().all(|(span, _)| text.get(span.clone()).is_some_and(|span| !span.is_empty())), "{text}");
-        let found = personal.look(&Views::of(&text));
+        let found = personal.look(&Views::of(text));
         let said: Spans = found
             .iter()
             .filter(|found| found.kind.by_itself() || spans.iter().any(|(_, kind)| kind == folded(found.kind)))
@@ -115,22 +116,22 @@ fn documents_of_our_own_stay_above_the_floor() {
             spans.iter().any(|(span, kind)| *kind == wanted.1 && span.start < wanted.0.end && wanted.0.start < span.end)
         };
         let mut add = |kind: &str, more: Counts| {
-            for name in [kind, &lang, "all"] {
+            for name in [kind, lang, "all"] {
                 counts.entry(name.to_owned()).or_default().add(more);
             }
         };
-        for span in &spans {
+        for span in spans {
             add(&span.1, Counts { there: 1, found: usize::from(has(&said, span)), ..Counts::default() });
         }
         for span in &said {
-            add(&span.1, Counts { said: 1, right: usize::from(has(&spans, span)), ..Counts::default() });
+            add(&span.1, Counts { said: 1, right: usize::from(has(spans, span)), ..Counts::default() });
         }
     }
     for (name, counts) in &counts {
         println!("{name}: F {:.3} {counts:?}", counts.f());
     }
     let all = counts.get("all").copied().unwrap_or_default();
-    assert!(all.there == 0 || all.f() >= FLOOR, "F {:.3} {all:?}", all.f());
+    assert_eq!((documents.len(), &*format!("{:.2}", all.f())), PUBLISHED, "F {:.3} {all:?}", all.f());
 }
 
 #[test]

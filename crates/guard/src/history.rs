@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use bartizan_mcp::{Message, method};
+use bartizan_mcp::{Message, Value, method};
 use serde::{Deserialize, Serialize};
 
 use crate::{CallSummary, DefinitionKind, Direction, Session};
@@ -63,8 +63,8 @@ impl History {
     /// Smaller replies are never large.
     const SMALL: u32 = 4096;
 
-    /// What messages belong to the same summary: those of one tool that the server has listed, and what it asks the client's
-    /// model. Nothing of messages that belong to none.
+    /// What messages belong to the same summary: those of one tool that the server has listed, what it asks the client's
+    /// model, and what that answers. Nothing of messages that belong to none.
     #[must_use]
     pub fn subject(
         message: &Message,
@@ -72,8 +72,9 @@ impl History {
         answers: Option<&CallSummary>,
         session: &Session,
     ) -> Option<String> {
-        if direction != Direction::ToClient {
-            return None;
+        if direction == Direction::ToServer {
+            let is_reply = answers.is_some_and(|call| &*call.method == method::SAMPLING_CREATE_MESSAGE);
+            return (is_reply || brought(message).next().is_some()).then(|| "model".to_owned());
         }
         match answers {
             // Clients can call what there is not, under any number of names.
@@ -156,6 +157,14 @@ impl History {
         self.hosts.add(&reply.hosts);
         self.shapes.add(&reply.shape);
     }
+}
+
+/// What the client's model has answered, in the era in which the client makes its request again and has that with it.
+fn brought(message: &Message) -> impl Iterator<Item = Value<'_>> {
+    let answers = message.params().and_then(|params| params.get("inputResponses"));
+    let answers = answers.into_iter().flat_map(Value::members).map(|(_, answer)| answer);
+    // What a person was asked has an `action` in their place.
+    answers.filter(|answer| answer.get("role").is_some() && answer.get("content").is_some())
 }
 
 /// Half octaves of a size.

@@ -1,9 +1,10 @@
 //! An order that is taken out is gone, in whatever encoding it stood, and nothing else of the text is.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod common;
 
 use bartizan_detect::decode::Views;
+use bartizan_detect::hidden;
 use bartizan_guard::{Decision, Direction, Pipeline, Settings};
 use bartizan_mcp::{Limits, Message};
 use base64::Engine as _;
@@ -26,25 +27,101 @@ const HONEST: [&str; 6] = [
     "列车中午出发。",
 ];
 
-/// In how many ways an order is written, and each of them.
-const WAYS: usize = 11;
+/// A way in which an order is written.
+type Way = (&'static str, fn(&str) -> String);
+
+/// One for each that is read (`bartizan_detect::decode` and `normal`), and for some in one another.
+const WAYS: &[Way] = &[
+    ("as it is", str::to_owned),
+    // What carries bytes.
+    ("base64", |order| STANDARD.encode(order)),
+    ("base64 for addresses", |order| URL_SAFE_NO_PAD.encode(order)),
+    ("base64 in lines", |order| in_lines(&STANDARD.encode(order))),
+    ("base64 of UTF-16, low byte first", |order| STANDARD.encode(pairs(order, u16::to_le_bytes))),
+    ("base64 of UTF-16, high byte first", |order| STANDARD.encode(pairs(order, u16::to_be_bytes))),
+    ("hex", |order| each(order, "", |byte| format!("{byte:02x}"))),
+    ("hex apart", |order| each(order, " ", |byte| format!("{byte:02X}"))),
+    ("hex with signs", |order| each(order, ", ", |byte| format!("0x{byte:02x}"))),
+    ("hex of UTF-16", |order| pairs(order, u16::to_le_bytes).iter().map(|byte| format!("{byte:02x}")).collect()),
+    ("binary", |order| each(order, "", |byte| format!("{byte:08b}"))),
+    ("binary apart", |order| each(order, " ", |byte| format!("{byte:08b}"))),
+    ("decimal", |order| each(order, " ", |byte| byte.to_string())),
+    ("decimal with signs", |order| each(order, ", ", |byte| byte.to_string())),
+    // Escapes.
+    ("octets of URLs", |order| each(order, "", |byte| format!("%{byte:02X}"))),
+    ("octets of octets", |order| each(order, "", |byte| format!("%25{byte:02x}"))),
+    ("entities", |order| each(order, "", |byte| format!("&#{byte};"))),
+    ("entities in hex", |order| each(order, "", |byte| format!("&#x{byte:X};"))),
+    ("escapes of JSON", |order| each(order, "", |byte| format!("\\u{byte:04x}"))),
+    ("escapes of Rust", |order| each(order, "", |byte| format!("\\u{{{byte:x}}}"))),
+    ("escapes of C", |order| each(order, "", |byte| format!("\\x{byte:02x}"))),
+    // Written another way round.
+    ("turned by 13", |order| order.bytes().map(turned).map(char::from).collect()),
+    ("from the end", |order| order.chars().rev().collect()),
+    ("digits for letters", |order| {
+        replaced(order, &[('a', '4'), ('e', '3'), ('i', '1'), ('o', '0'), ('s', '5'), ('t', '7')])
+    }),
+    ("letters apart", |order| apart(order, " ", "  ")),
+    ("letters apart by signs", |order| apart(order, "-", "--")),
+    // In disguise.
+    ("without width between", |order| between(order, "\u{200B}")),
+    ("joined between", |order| between(order, "\u{2060}")),
+    ("hyphens that are not shown between", |order| between(order, "\u{AD}")),
+    ("tags between", |order| between(order, "\u{E0041}")),
+    ("variations between", |order| between(order, "\u{FE01}")),
+    ("orders for terminals between", |order| between(order, "\u{1B}[0m")),
+    ("directions around", |order| format!("\u{202D}{order}\u{202C}")),
+    ("letters of another script", |order| replaced(order, &[('o', 'о'), ('e', 'е')])),
+    ("of full width", |order| moved(order, '!', '~', '\u{FF01}')),
+    ("in circles", |order| moved(order, 'a', 'z', '\u{24D0}')),
+    ("of formulas", |order| moved(order, 'a', 'z', '\u{1D41A}')),
+    ("with accents", |order| between(order, "\u{301}")),
+    ("spaces of another width", |order| replaced(order, &[(' ', '\u{2003}')])),
+    // In one another.
+    ("base64 of base64", |order| STANDARD.encode(STANDARD.encode(order))),
+    ("base64 three times", |order| STANDARD.encode(STANDARD.encode(STANDARD.encode(order)))),
+    ("base64 of hex", |order| STANDARD.encode(each(order, "", |byte| format!("{byte:02x}")))),
+    ("base64 of letters turned", |order| STANDARD.encode(order.bytes().map(turned).collect::<Vec<_>>())),
+    ("base64 of octets", |order| STANDARD.encode(each(order, "", |byte| format!("%{byte:02x}")))),
+    ("hex of base64", |order| each(&STANDARD.encode(order), "", |byte| format!("{byte:02x}"))),
+    ("octets of base64", |order| each(&STANDARD.encode(order), "", |byte| format!("%{byte:02X}"))),
+    ("base64 from the end", |order| STANDARD.encode(order.chars().rev().collect::<String>())),
+];
 
 fn written(order: &str, way: usize) -> String {
-    let each = |write: fn(u8) -> String| order.bytes().map(write).collect::<String>();
-    let between = |c: char| order.chars().flat_map(|letter| [letter, c]).collect::<String>();
-    match way {
-        0 => order.to_owned(),
-        1 => STANDARD.encode(order),
-        2 => URL_SAFE_NO_PAD.encode(order),
-        3 => each(|byte| format!("{byte:02x}")),
-        4 => each(|byte| format!("%{byte:02X}")),
-        5 => each(|byte| format!("&#{byte};")),
-        6 => order.bytes().map(turned).map(char::from).collect(),
-        7 => order.chars().rev().collect(),
-        8 => between('\u{200B}'),
-        9 => order.replace('o', "о").replace('e', "е"),
-        _ => STANDARD.encode(STANDARD.encode(order)),
-    }
+    WAYS[way].1(order)
+}
+
+fn each(text: &str, between: &str, write: fn(u8) -> String) -> String {
+    text.bytes().map(write).collect::<Vec<_>>().join(between)
+}
+
+fn between(text: &str, sign: &str) -> String {
+    text.chars().flat_map(|letter| [letter.to_string(), sign.to_owned()]).collect()
+}
+
+fn apart(text: &str, letters: &str, words: &str) -> String {
+    let word = |word: &str| word.chars().map(String::from).collect::<Vec<_>>().join(letters);
+    text.split(' ').map(word).collect::<Vec<_>>().join(words)
+}
+
+fn in_lines(text: &str) -> String {
+    text.as_bytes().chunks(40).map(|line| str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+fn pairs(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
+fn replaced(text: &str, others: &[(char, char)]) -> String {
+    let other = |c: char| others.iter().find(|(from, _)| *from == c).map_or(c, |(_, to)| *to);
+    text.chars().map(other).collect()
+}
+
+/// The characters from `first` to `last` as those from `to` on.
+fn moved(text: &str, first: char, last: char, to: char) -> String {
+    let other = |c: char| char::from_u32(u32::from(c) - u32::from(first) + u32::from(to)).unwrap();
+    text.chars().map(|c| if (first..=last).contains(&c) { other(c) } else { c }).collect()
 }
 
 fn turned(byte: u8) -> u8 {
@@ -101,7 +178,7 @@ proptest! {
 
     #[test]
     fn what_is_taken_out_of_one_text_of_a_result_is_gone_from_the_other(
-        order in 0..ORDERS.len() + AGREED.len(), way in 0..WAYS, repeat in 0..REPEATS, line in 0..3_usize, run in prop_oneof![Just(0), 20..60_usize],
+        order in 0..ORDERS.len() + AGREED.len(), way in 0..WAYS.len(), repeat in 0..REPEATS, line in 0..3_usize, run in prop_oneof![Just(0), 20..60_usize],
         before in proptest::collection::vec(0..HONEST.len(), 0..5), after in proptest::collection::vec(0..HONEST.len(), 0..5),
     ) {
         let pipeline = Pipeline::new(Settings::default()).unwrap();
@@ -141,47 +218,83 @@ proptest! {
     }
 }
 
+/// That the order is gone from what is left, and nothing else is.
+fn is_gone(order: usize, way: usize, before: &[usize], after: &[usize]) -> Result<(), TestCaseError> {
+    let pipeline = Pipeline::new(Settings::default()).unwrap();
+    let ((order, words), name) = (ORDERS[order], WAYS[way].0);
+    let lines = |of: &[usize]| of.iter().map(|line| format!("{}\n\n", HONEST[*line])).collect::<String>();
+    let (before, after) = (lines(before), lines(after));
+    let text = format!("{before}{}\n\n{after}", written(order, way));
+    prop_assert!(says(&text, words), "{name}: nobody reads it: {text}");
+
+    let message = result(&text);
+    let verdict = common::judge(&pipeline, &message, Direction::ToClient);
+    let Decision::Transform(edits) = &verdict.decision else {
+        return Err(TestCaseError::fail(format!("{name}: {text}: {:?}", verdict.decision)));
+    };
+    let edited = message.edited(edits, &Limits::default()).unwrap();
+    let left = text_of(&edited);
+    prop_assert!(!says(&left, words), "{name}: {left}");
+    for line in before.split("\n\n").chain(after.split("\n\n")) {
+        prop_assert!(left.contains(line), "{name}: {line:?} is gone from {left:?}");
+    }
+    // Whoever judges it next finds nothing but the notes, which could be anybody's.
+    let again = common::judge(&pipeline, &edited, Direction::ToClient);
+    let rules: Vec<_> = again.findings.iter().map(|held| held.finding.rule.id).collect();
+    prop_assert_eq!(rules, ["prompt_injection.note"], "{}: {}", name, left);
+    let Decision::Transform(edits) = &again.decision else {
+        return Err(TestCaseError::fail(format!("{name}: {:?}", again.decision)));
+    };
+    let third = edited.edited(edits, &Limits::default()).unwrap();
+    prop_assert_eq!(text_of(&third), left.replace("bartizan", "~bartizan"));
+    let last = common::judge(&pipeline, &third, Direction::ToClient);
+    prop_assert!(matches!(last.decision, Decision::Allow), "{name}: {:?}", last.findings);
+
+    // The twin: what is honest passes as it is.
+    let honest = common::judge(&pipeline, &result(&format!("{before}{after}")), Direction::ToClient);
+    prop_assert!(matches!(honest.decision, Decision::Allow), "{:?}", honest.findings);
+    Ok(())
+}
+
+#[test]
+fn each_order_is_taken_out_in_each_way() {
+    let all = (0..ORDERS.len()).flat_map(|order| (0..WAYS.len()).map(move |way| (order, way)));
+    let wrong: Vec<_> = all.filter_map(|(order, way)| is_gone(order, way, &[0], &[4]).err()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn what_is_taken_out_is_gone_in_every_encoding(
-        order in 0..ORDERS.len(), way in 0..WAYS,
+        order in 0..ORDERS.len(), way in 0..WAYS.len(),
         before in proptest::collection::vec(0..HONEST.len(), 0..4), after in proptest::collection::vec(0..HONEST.len(), 0..4),
     ) {
-        let pipeline = Pipeline::new(Settings::default()).unwrap();
-        let (order, words) = ORDERS[order];
-        let lines = |of: &[usize]| of.iter().map(|line| format!("{}\n\n", HONEST[*line])).collect::<String>();
-        let (before, after) = (lines(&before), lines(&after));
-        let text = format!("{before}{}\n\n{after}", written(order, way));
-        prop_assert!(says(&text, words), "nobody reads it: {text}");
+        is_gone(order, way, &before, &after)?;
+    }
+}
 
-        let message = result(&text);
-        let verdict = common::judge(&pipeline, &message, Direction::ToClient);
-        let Decision::Transform(edits) = &verdict.decision else {
-            return Err(TestCaseError::fail(format!("{way}: {:?}", verdict.decision)));
-        };
-        let edited = message.edited(edits, &Limits::default()).unwrap();
-        let left = text_of(&edited);
-        prop_assert!(!says(&left, words), "{way}: {left}");
-        for line in before.split("\n\n").chain(after.split("\n\n")) {
-            prop_assert!(left.contains(line), "{way}: {line:?} is gone from {left:?}");
+/// What nobody sees says nothing to the rules: it goes whatever it says, and leaves no note.
+#[test]
+fn what_is_written_in_what_nobody_sees_is_gone() {
+    let tags = |order: &str| moved(order, ' ', '~', '\u{E0020}');
+    let selectors = |order: &str| moved(order, '\u{10}', '\u{7F}', '\u{E0100}');
+    let bits =
+        |order: &str| each(order, "", |byte| format!("{byte:08b}")).replace('0', "\u{200B}").replace('1', "\u{200C}");
+    let pipeline = Pipeline::new(Settings::default()).unwrap();
+    for (order, words) in ORDERS {
+        for hidden in [tags(order), selectors(order), bits(order)] {
+            let reads =
+                |text: &str| hidden::find(text).iter().filter_map(|found| found.decoded(text)).collect::<String>();
+            let message = result(&format!("{}\n\na{hidden}\n\n{}", HONEST[0], HONEST[4]));
+            assert!(reads(&text_of(&message)).to_lowercase().contains(words), "nobody reads it: {hidden:?}");
+            let verdict = common::judge(&pipeline, &message, Direction::ToClient);
+            let Decision::Transform(edits) = &verdict.decision else { panic!("{hidden:?}: {:?}", verdict.decision) };
+            let left = text_of(&message.edited(edits, &Limits::default()).unwrap());
+            assert_eq!((left.contains(&hidden), &*reads(&left)), (false, ""), "{left:?}");
+            assert!(left.contains(&format!("{}\n\na", HONEST[0])) && left.contains(HONEST[4]), "{left:?}");
         }
-        // Whoever judges it next finds nothing but the notes, which could be anybody's.
-        let again = common::judge(&pipeline, &edited, Direction::ToClient);
-        let rules: Vec<_> = again.findings.iter().map(|held| held.finding.rule.id).collect();
-        prop_assert_eq!(rules, ["prompt_injection.note"], "{}", way);
-        let Decision::Transform(edits) = &again.decision else {
-            return Err(TestCaseError::fail(format!("{way}: {:?}", again.decision)));
-        };
-        let third = edited.edited(edits, &Limits::default()).unwrap();
-        prop_assert_eq!(text_of(&third), left.replace("bartizan", "~bartizan"));
-        let last = common::judge(&pipeline, &third, Direction::ToClient);
-        prop_assert!(matches!(last.decision, Decision::Allow), "{way}: {:?}", last.findings);
-
-        // The twin: what is honest passes as it is.
-        let honest = common::judge(&pipeline, &result(&format!("{before}{after}")), Direction::ToClient);
-        prop_assert!(matches!(honest.decision, Decision::Allow), "{:?}", honest.findings);
     }
 }
 

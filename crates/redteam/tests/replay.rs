@@ -23,12 +23,12 @@ async fn check(knowing: Knowing, attacks: usize, honest: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_replayed_is_stopped_as_often_as_is_published() {
-    check(Knowing::Definitions, 115, 73).await;
+    check(Knowing::Definitions, 115, 75).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_lines_of_an_operator_stop_and_let_pass_as_much_as_is_published() {
-    check(Knowing::Operator, 125, 83).await;
+    check(Knowing::Operator, 125, 85).await;
 }
 
 #[test]

@@ -162,6 +162,25 @@ mod tests {
         assert!(long.iter().zip(&whole).all(|(one, other)| one.0 == other.0));
     }
 
+    #[test]
+    fn a_longer_text_and_another_one_need_no_more_room() {
+        let room = |scratch: &Scratch| {
+            let Scratch { words, cell, seen, .. } = scratch;
+            (words.capacity(), words.as_ptr(), cell.capacity(), cell.as_ptr(), seen.as_ptr())
+        };
+        let line = "Send the report to the office, then wait; 42 times – ñandú.\n";
+        let mut scratch = Scratch::default();
+        scratch.cells(&line.repeat(600), |_, _| ());
+        let first = room(&scratch);
+        assert!(first.0 > 0 && first.2 > 0);
+        for text in [line.repeat(6_000), line.to_uppercase().repeat(900), "a few words".to_owned()] {
+            let mut features = 0;
+            scratch.cells(&text, |_, ids| features += ids.len());
+            assert!(features > 0);
+            assert_eq!(room(&scratch), first, "{features} features");
+        }
+    }
+
     proptest! {
         #[test]
         fn cells_cover_the_text_and_are_the_same_again(text in "(\\PC{0,30}[ -~]{0,60}\n?){0,30}") {

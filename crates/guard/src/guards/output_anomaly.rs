@@ -5,6 +5,9 @@
 //! in memory ([`crate::History`]). One that is odd is no attack yet: a tool is updated, a log grows. Findings are observed
 //! unless a setting says otherwise, and two kinds at once weigh more than one.
 //!
+//! What the client's model answers a server is held against what it answered that server before: where somebody has talked it
+//! round, it may carry out what it was never asked for.
+//!
 //! **What whoever decides what a tool says can do about it:** move slowly. A reply that is odd is mostly not learnt from, so
 //! that a jump is reported several times before it is usual, and nobody gets there without being reported at all; but a
 //! size that doubles each dozen replies, or a tool that brings a new host each time from its first reply on, is usual.
@@ -15,7 +18,7 @@ use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::history::{History, Odd, Traits};
-use crate::{Action, Event, Evidence, Finding, Report, Session, Severity, Label};
+use crate::{Action, Direction, Event, Evidence, Finding, Label, Report, Session, Severity};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -25,7 +28,8 @@ pub const SPEC: GuardSpec = GuardSpec {
     actions: &[Action::Observe, Action::Deny],
     skips: &[],
     looks_at: LooksAt::Else(
-        "Results of tools, their errors and what a server asks the client's model, as a whole, once there were 20 before.",
+        "Results of tools, their errors, what a server asks the client's model and what that answers, as a whole, once there \
+         were 20 before.",
     ),
     // What was counted before has seen all there is to see in the message as it came.
     sees_edited: false,
@@ -107,7 +111,11 @@ impl Guard for OutputAnomaly {
         });
         let odd = history.map(|history| history.odd(&reply)).unwrap_or_default();
         let mut find = |rule: &str, why: String| {
-            let kind = if event.answers.is_none() { PartKind::Sampling } else { PartKind::Content };
+            let kind = match (event.direction, event.answers) {
+                (Direction::ToServer, None) => PartKind::Argument,
+                (Direction::ToClient, None) => PartKind::Sampling,
+                (_, Some(_)) => PartKind::Content,
+            };
             let finding = SPEC.rule(rule).map(|rule| Finding::about(rule, event.message.root(), kind, why));
             finding.into_iter().for_each(|finding| report.find(finding));
         };

@@ -40,13 +40,21 @@ const PATHS: usize = 96;
 const VALUES: usize = 4096;
 
 impl Traits {
-    /// Of a result, or of what a server asks the client's model.
+    /// Of a result, of what a server asks the client's model, or of what that answers.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Option<Traits> {
         let message = event.message;
         let body = message.result().or_else(|| message.error()).or_else(|| message.params())?;
         let mut texts = Vec::new();
-        texts_in(body, &mut texts);
+        let (mut size, mut is_brought) = (0, false);
+        for answer in super::brought(message) {
+            texts_in(answer, &mut texts);
+            (size, is_brought) = (size + answer.raw().len(), true);
+        }
+        if !is_brought {
+            texts_in(body, &mut texts);
+            size = body.raw().len();
+        }
         let (mut text, mut score, mut left) = (String::new(), 0, JUDGED);
         for part in texts {
             let part = part.text();
@@ -58,7 +66,7 @@ impl Traits {
         let is_error = message.error().is_some() || body.get("isError").is_some_and(|held| held.raw() == "true");
         Some(Traits {
             is_error,
-            size: u32::try_from(body.raw().len()).unwrap_or(u32::MAX),
+            size: u32::try_from(size).unwrap_or(u32::MAX),
             entropy: entropy(text.as_bytes()),
             scripts: scripts(&text),
             hosts: hosts(&text),

@@ -21,9 +21,7 @@ impl Foreseen {
             let name = server.name.to_string();
             if server.isolation() == Some(Level::None) {
                 foreseen.unconfined.push(name);
-            } else if let Some(confinement) =
-                server.program().and_then(|program| program.launch.confinement.as_ref())
-            {
+            } else if let Some(confinement) = server.program().and_then(|program| program.launch.confinement.as_ref()) {
                 foreseen.confined.push((name, confinement.clone()));
             }
         }

@@ -27,7 +27,7 @@ fn checked<T: Into<i64> + Copy>(result: T) -> io::Result<T> {
 
 fn room(text: &str) -> [u8; ROOM] {
     let mut room = [0; ROOM];
-    room[..text.len()].copy_from_slice(text.as_bytes());
+    room.iter_mut().zip(text.bytes()).for_each(|(into, byte)| *into = byte);
     room
 }
 

@@ -96,11 +96,10 @@ pub(crate) async fn disks_and_descriptors_are_limited() {
     let (status, _) = run(&confined(role("fill", &["/x", "1048576"]), walls.clone())).await;
     assert_eq!(status, ExitStatus::Code(1), "the root itself");
     // The same without a sandbox.
-    let many = file(&machine.work, "many");
-    fs::create_dir(&many).unwrap();
+    let many = tempfile::tempdir_in("/dev/shm").unwrap();
     for (attempt, args) in [
         ("fill", vec![work, megabytes(16)]),
-        ("inodes", vec![many, "140000".into()]),
+        ("inodes", vec![many.path().to_str().unwrap().to_owned(), "140000".into()]),
         ("descriptors", vec!["100".into()]),
     ] {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -39,6 +39,9 @@ fn main() -> ExitCode {
     if support::is_root() && room.is_none() && !lists {
         return support::from_a_copy();
     }
+    if room.is_some() {
+        support::end_with_the_first();
+    }
     bartizan_sandbox::adopt_orphans();
     let mut all = Vec::new();
     for runtime in support::levels() {

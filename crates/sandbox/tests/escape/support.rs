@@ -204,6 +204,7 @@ pub(crate) fn become_ordinary(room: &Path) -> Result<(), String> {
     rustix::thread::set_thread_groups(&[]).unwrap();
     rustix::thread::set_thread_res_gid(group, group, group).unwrap();
     rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+    end_with_the_first();
     let own = std::env::current_exe().unwrap();
     fs::File::open(&own).map(drop).map_err(|error| {
         format!(
@@ -211,6 +212,11 @@ pub(crate) fn become_ordinary(room: &Path) -> Result<(), String> {
             own.display()
         )
     })
+}
+
+/// A copy of this binary ends with the one that made it, however that ends. Another user has to say so again.
+pub(crate) fn end_with_the_first() {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
 }
 
 /// Plays the cases with a copy of this binary that everybody can read and start, in a directory that goes with them.

@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -579,9 +580,24 @@ def case_what_a_client_starts_is_confined_where_the_command_says_so():
 
 
 def case_what_is_passed_to_a_server_is_all_it_gets():
-    with machine() as place, Gateway({"held": shell(confined(place)) | {"env": {"GIVEN": "given"}}}, quiet()) as gateway:
+    with machine() as place, contextlib.ExitStack() as stack:
+        agent = stack.enter_context(socket.socket(socket.AF_UNIX))
+        agent.bind(str(place / "outside" / "agent"))
+        agent.listen()
+        agent.settimeout(20)
+        os.environ["SSH_AUTH_SOCK"] = agent.getsockname()
+        stack.callback(os.environ.pop, "SSH_AUTH_SOCK")
+        servers = {"held": shell(confined(place)) | {"env": {"GIVEN": "given"}}, "free": shell() | {"env": {"SSH_AUTH_SOCK": agent.getsockname()}}}
+        gateway = stack.enter_context(Gateway(servers, quiet()))
+        ask = f"{PYTHON} -c 'import os, socket, sys; socket.socket(socket.AF_UNIX).connect(os.environ.get(\"SSH_AUTH_SOCK\", sys.argv[1])); print(\"asked\")' {agent.getsockname()}"
+        with Raw(gateway, "/mcp/free") as client:
+            check("asked" in client.text("run", {"script": ask}), "the control: whoever is told of an agent asks it")
+            agent.accept()[0].close()
         with Raw(gateway, "/mcp/held") as client:
+            said = client.text("run", {"script": ask})
+            check("Error" in said and "asked" not in said, said)
             said = client.text("run", {"script": "env; pwd; ls -a $HOME; echo x > $HOME/f && cat $HOME/f; id -u"})
+            check("SSH_AUTH_SOCK" not in said, said)
             check("GIVEN=given" in said and "TMPDIR" not in said and "BARTIZAN" not in said, said)
             check(f"\nx\n{os.getuid()}\n" in said, said)
 
@@ -625,9 +641,11 @@ def case_what_some_servers_take_others_do_not_lack():
                 answered += 1
             check(answered > 3, answered)
             check("upstream.ended" in ended["memory"], ended)
+            # A shell that gets no more processes says so; its answer came when the last of them had ended.
+            check(any(words in ended["forks"] for words in ("Cannot fork", "Resource temporarily unavailable")), ended["forks"])
             # Each was stopped by its own limit, and what did not end of it works on.
-            for name in ("files", "words"):
-                check("over" in ended[name], ended)
+            for name in ("forks", "files", "words"):
+                check("over" in ended[name] or name == "forks", ended)
                 equal(clients[name].text("run", {"script": "echo alive"}), "alive\n", name)
             check("File size limit exceeded" in ended["files"] and "No space left" in ended["files"], ended["files"])
             said = gateway.said.stat().st_size

@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd as _;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::ipc;
+
 /// Ends with 0 if the attempt succeeded.
 pub(crate) fn play(role: &str, args: &[String]) -> ExitCode {
     let text = |index: usize| args.get(index).cloned().unwrap_or_default();
@@ -25,6 +27,11 @@ pub(crate) fn play(role: &str, args: &[String]) -> ExitCode {
         "int80" => int80(),
         "x32" => x32(),
         "inject" => inject(),
+        "handle" => handle(&text(0)),
+        "open-handle" => open_handle(&text(0), &text(1)),
+        "say" => say(&text(0), &text(1), &text(2)),
+        "agent" => agent(&text(0)),
+        "read-queue" => ipc::read(&text(0), &text(1)),
         other => crate::counts::play(other, args).unwrap_or_else(|| panic!("no such role: {other} {args:?}")),
     };
     match done {
@@ -196,21 +203,79 @@ fn x32() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Types into the terminal it sits at: also with a number that is only the same in its lower half.
+/// Types into the terminal it sits at, also with a number that is only the same in its lower half, and asks for other things
+/// that change what is read there. Stays until it is ended.
 #[expect(unsafe_code, reason = "as above")]
 fn inject() -> io::Result<()> {
-    let key = b'x';
-    for request in [libc::TIOCSTI, libc::TIOCSTI | 0xdead_0000_0000_0000] {
-        // SAFETY: TIOCSTI reads one byte.
-        let done = unsafe { libc::syscall(libc::SYS_ioctl, io::stdin().as_raw_fd(), request, &raw const key) };
-        let error = io::Error::last_os_error();
-        // Without a terminal it would fail anyway, but with another error.
-        if done == 0 || error.raw_os_error() != Some(libc::EPERM) {
-            println!("{request:x}: {done} {error}");
-            return Ok(());
-        }
+    let terminal = io::stdin().as_raw_fd();
+    let own = libc::TIOCSCTTY;
+    // SAFETY: takes plain numbers. Only what is typed into the terminal of its own session is taken.
+    let taken = unsafe { libc::ioctl(terminal, own, 0) };
+    println!("its own: {taken}");
+    let high = 0xdead_0000_0000_0000;
+    let asked = [(libc::TIOCSTI, b'x'), (libc::TIOCSTI | high, b'y'), (libc::TIOCLINUX, 3), (libc::TIOCSETD, 99)];
+    for (request, byte) in asked {
+        let argument = [byte, 0, 0, 0];
+        // SAFETY: the first two read one byte, the third may write as many as it reads, the last reads four.
+        let done = unsafe { libc::syscall(libc::SYS_ioctl, terminal, request, argument.as_ptr()) };
+        let how = if done == 0 { "done".to_owned() } else { io::Error::last_os_error().to_string() };
+        println!("{request:x}: {how}");
     }
-    Err(io::Error::from_raw_os_error(libc::EPERM))
+    println!("tried");
+    std::thread::sleep(Duration::from_secs(1000));
+    Ok(())
+}
+
+/// Prints the handle of a file, kind first.
+#[expect(unsafe_code, reason = "as above")]
+fn handle(path: &str) -> io::Result<()> {
+    let path = CString::new(path).unwrap();
+    let mut room = [HANDLE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut mount = 0;
+    let (into, mount): (*mut u32, *mut libc::c_int) = (room.as_mut_ptr(), &raw mut mount);
+    // SAFETY: the name ends with NUL, and there is room for a handle of the length that is said, and for a number.
+    let done = unsafe { libc::syscall(libc::SYS_name_to_handle_at, libc::AT_FDCWD, path.as_ptr(), into, mount, 0) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    println!("{}", room.map(|word| word.to_string()).join("."));
+    Ok(())
+}
+
+/// How many bytes of a handle there is room for.
+const HANDLE: u32 = 64;
+
+/// Prints what is in the file of a handle, which lies on the file system of a directory.
+#[expect(unsafe_code, reason = "as above")]
+fn open_handle(directory: &str, handle: &str) -> io::Result<()> {
+    let directory = fs::File::open(directory)?;
+    let mut words: Vec<u32> = handle.split('.').map(|word| word.parse().unwrap()).collect();
+    // SAFETY: the handle is as long as it says.
+    let opened = unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, directory.as_raw_fd(), words.as_mut_ptr(), libc::O_RDONLY)
+    };
+    if opened < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    println!("{}", fs::read_to_string(format!("/proc/self/fd/{opened}"))?);
+    Ok(())
+}
+
+/// Sends words to an address, as a stream or as a datagram.
+fn say(kind: &str, address: &str, words: &str) -> io::Result<()> {
+    if kind == "stream" {
+        let mut stream = std::net::TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(5))?;
+        return io::Write::write_all(&mut stream, words.as_bytes());
+    }
+    let any = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    std::net::UdpSocket::bind(any)?.send_to(words.as_bytes(), address).map(drop)
+}
+
+/// Connects to the agent that the environment names, or that is where it was.
+fn agent(path: &str) -> io::Result<()> {
+    let named = std::env::var("SSH_AUTH_SOCK");
+    println!("named {}", named.as_deref().unwrap_or("nowhere"));
+    unix(named.as_deref().unwrap_or(path))
 }
 
 /// Says something to an address and prints the answer.

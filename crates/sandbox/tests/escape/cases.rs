@@ -1,12 +1,10 @@
 //! The cases: each attempt succeeds with nothing around it, fails when confined, and leaves no trace outside.
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::os::unix::fs::symlink;
 
-use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, Relay, SpawnError};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Network, Protected, SpawnError};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::counts::{
     a_pair_of_sockets_speaks_to_nobody_else, nobody_waits_for_a_file_that_is_only_read,
@@ -16,10 +14,23 @@ use crate::ends::{
     a_runtime_that_is_not_there_or_does_not_work_starts_nothing, many_starts_leave_nothing,
     whatever_is_killed_nothing_stays,
 };
+use crate::home::what_others_read_in_the_home_directory_is_not_written;
+use crate::limits::{
+    a_fork_bomb_is_capped_and_ends_with_its_server, a_memory_bomb_ends_its_own_server_only,
+    a_server_that_spins_is_throttled, a_watch_ends_a_memory_bomb_where_no_group_can, disks_and_descriptors_are_limited,
+};
+use crate::network::{
+    a_relay_is_the_only_way_out, an_agent_that_holds_keys_is_neither_named_nor_reached,
+    queues_and_memory_of_others_are_not_there, sockets_between_processes_reach_only_what_is_shown,
+    sockets_of_daemons_are_out_of_reach, the_network_ends_at_itself, what_is_sent_to_the_host_does_not_arrive,
+};
+use crate::rights::{
+    a_terminal_cannot_be_typed_into, files_are_not_opened_by_handle, no_file_is_made_to_run_as_its_owner,
+    no_program_gives_back_rights, only_three_descriptors_are_open,
+};
 use crate::suite::Case;
 use crate::support::{
-    Machine, SECRET, by_signal, confined, confinement, eventually, is_root, lines, living, output, own_kernel, parent,
-    role, run, runtime, sh,
+    Machine, SECRET, by_signal, confined, confinement, differs, is_root, lines, output, own_kernel, role, run, sh,
 };
 
 macro_rules! cases {
@@ -33,7 +44,9 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         calls_of_other_architectures_end_the_server
         a_terminal_cannot_be_typed_into
         files_outside_are_neither_read_nor_written
+        files_are_not_opened_by_handle
         links_lead_nowhere
+        what_others_read_in_the_home_directory_is_not_written
         protected_names_stay_as_they_are
         a_protected_name_that_is_replaced_ends_the_server
         what_is_named_where_one_may_write_cannot_be_put_elsewhere
@@ -45,8 +58,12 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         no_program_gives_back_rights
         no_file_is_made_to_run_as_its_owner
         the_network_ends_at_itself
+        what_is_sent_to_the_host_does_not_arrive
         a_relay_is_the_only_way_out
         sockets_of_daemons_are_out_of_reach
+        sockets_between_processes_reach_only_what_is_shown
+        an_agent_that_holds_keys_is_neither_named_nor_reached
+        queues_and_memory_of_others_are_not_there
         a_pair_of_sockets_speaks_to_nobody_else
         what_the_kernel_counts_for_each_user_is_bounded
         nobody_waits_for_a_file_that_is_only_read
@@ -61,17 +78,6 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         whatever_is_killed_nothing_stays
         many_starts_leave_nothing
     }
-}
-
-/// Runs a script plainly and confined, where what it says has to hold each text and must not.
-async fn differs(machine: &Machine, script: &str, plain: &str, change: impl Fn(&mut Confinement)) -> String {
-    let (_, said) = run(&sh(script)).await;
-    assert!(said.contains(plain), "the control of `{script}` says {said}, not {plain}");
-    let mut walls = confinement(machine);
-    change(&mut walls);
-    let (_, said) = run(&confined(sh(script), walls)).await;
-    assert!(!said.contains(plain), "`{script}` says {said}");
-    said
 }
 
 async fn a_good_server_works() {
@@ -187,17 +193,6 @@ async fn calls_of_other_architectures_end_the_server() {
     }
 }
 
-async fn a_terminal_cannot_be_typed_into() {
-    // Another kernel knows of no terminal but those that it makes.
-    if own_kernel() {
-        return;
-    }
-    let machine = Machine::new();
-    let (status, said) = run(&role("inject", &[])).await;
-    assert_eq!(status, ExitStatus::Code(0), "a pipe is no terminal, which the kernel says in other words: {said}");
-    assert_eq!(run(&confined(role("inject", &[]), confinement(&machine))).await.0, ExitStatus::Code(1));
-}
-
 async fn files_outside_are_neither_read_nor_written() {
     let machine = Machine::new();
     let (outside, canary) = (machine.outside.display(), machine.canary());
@@ -254,10 +249,32 @@ async fn links_lead_nowhere() {
     assert!(!machine.canary().exists());
     run(&sh(&script)).await;
     assert!(machine.canary().exists(), "the control");
-    // Renaming out of what may be written goes nowhere either.
-    let script = format!("mv {work}/planted /usr/canary && echo DONE; ln {work}/planted /tmp/linked && echo DONE");
-    let (_, said) = run(&confined(sh(&script), confinement(&machine))).await;
-    assert!(!said.contains("DONE") && !Path::new("/usr/canary").exists(), "{said}");
+    // Nor is a file that may only be read renamed, replaced, or written under another name.
+    let shown = machine.outside.join("shown");
+    let at = shown.display();
+    let tool = || lines(&shown.join("tool"));
+    let prepare = || {
+        drop(fs::remove_dir_all(&shown));
+        fs::create_dir(&shown).unwrap();
+        fs::write(shown.join("tool"), "mine").unwrap();
+        fs::write(machine.work.join("new"), "planted").unwrap();
+    };
+    for script in [
+        format!("ln {at}/tool {work}/linked && echo planted > {work}/linked; rm -f {work}/linked"),
+        format!("mv {at}/tool {work}/moved; rm -f {work}/moved"),
+        format!("mv -f {work}/new {at}/tool"),
+        format!("ln -f {work}/new {at}/tool"),
+        format!("mv {at} {work}/away; rm -rf {work}/away"),
+    ] {
+        prepare();
+        let mut walls = confinement(&machine);
+        walls.read_only.push(shown.clone());
+        run(&confined(sh(&script), walls)).await;
+        assert_eq!(tool(), "mine", "{script}");
+        prepare();
+        run(&sh(&script)).await;
+        assert_ne!(tool(), "mine", "the control of {script}");
+    }
 }
 
 async fn protected_names_stay_as_they_are() {
@@ -435,16 +452,6 @@ async fn other_processes_are_not_there() {
     assert!(said.contains("alive") && !said.contains(SECRET) && said.matches("denied").count() >= 4, "{said}");
 }
 
-async fn only_three_descriptors_are_open() {
-    let machine = Machine::new();
-    let held = fs::File::open("/dev/null").unwrap();
-    // Such as one that a careless library opened without closing it on exec.
-    rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty()).unwrap();
-    // The fourth is that of the listing.
-    let (_, said) = run(&confined(sh("cd /proc/self/fd; echo *"), confinement(&machine))).await;
-    assert_eq!(said, "0 1 2 3\n");
-}
-
 async fn nothing_of_the_machine_is_changed_through_its_listing() {
     let machine = Machine::new();
     let script = "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /proc/sys/vm/drop_caches \
@@ -487,273 +494,6 @@ async fn devices_are_few_and_none_can_be_made() {
         run(&sh(&format!("mknod {} c 1 5", node.display()))).await;
         differs(&machine, &format!("head -c 4 {} >/dev/null && echo READ", node.display()), "READ", |_| {}).await;
     }
-}
-
-async fn no_program_gives_back_rights() {
-    let machine = Machine::new();
-    // A program with the set-user-ID bit, in a place that may be executed from.
-    let program = machine.work.join("id");
-    fs::copy("/usr/bin/id", &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
-    let script = format!(
-        "grep -E '^(Cap...:|NoNewPrivs|Seccomp:)' /proc/self/status | tr '\\t\\n' '  '; {} -u",
-        program.display()
-    );
-    let (_, said) = run(&confined(sh(&script), confinement(&machine))).await;
-    let none = "0000000000000000";
-    let expected =
-        format!("CapInh: {none} CapPrm: {none} CapEff: {none} CapBnd: {none} CapAmb: {none} NoNewPrivs: 1 Seccomp: 2 ");
-    // Inside of a runtime everybody is root, by name.
-    let user = if runtime().is_some() { 0 } else { rustix::process::getuid().as_raw() };
-    if own_kernel() {
-        let expected = format!("CapInh: {none} CapPrm: {none} CapEff: {none} CapBnd: {none} ");
-        assert!(said.starts_with(&expected) && said.ends_with(&format!(" {user}\n")), "{said}");
-    } else {
-        assert_eq!(said, format!("{expected}{user}\n"));
-    }
-    if is_root() {
-        assert!(!run(&sh(&script)).await.1.contains(&format!("CapEff: {none}")), "the control");
-    }
-}
-
-async fn no_file_is_made_to_run_as_its_owner() {
-    let machine = Machine::new();
-    let program = machine.work.join("id");
-    let script = format!("cp /usr/bin/id {0}; chmod 6755 {0}; chmod 755 {0} && echo plain", program.display());
-    let mode = || fs::metadata(&program).unwrap().permissions().mode() & 0o7777;
-    if own_kernel() {
-        // What its own kernel makes of it is its own affair.
-        run(&confined(sh(&script.replace("; chmod 755", "; : chmod 755")), confinement(&machine))).await;
-        assert_eq!(mode() & 0o6000, 0, "{:o}", mode());
-        return;
-    }
-    let (_, said) =
-        run(&confined(sh(&script.replace("; chmod 755", "; echo; chmod 755")), confinement(&machine))).await;
-    assert!(said.contains("plain") && said.contains("not permitted") && mode() == 0o755, "{said} {:o}", mode());
-    run(&sh(&script.replace("; chmod 755", "; : chmod 755"))).await;
-    assert_eq!(mode(), 0o6755, "the control");
-    // Nor is anything of a device changed that root owns.
-    if is_root() {
-        let (_, said) = run(&confined(sh("chmod 600 /dev/full || echo refused"), confinement(&machine))).await;
-        assert!(said.contains("refused"), "{said}");
-    }
-}
-
-async fn the_network_ends_at_itself() {
-    let machine = Machine::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    assert_eq!(run(&role("connect", &[&address])).await.0, ExitStatus::Code(0), "the control");
-    let (status, said) = run(&confined(role("connect", &[&address]), confinement(&machine))).await;
-    assert_eq!(status, ExitStatus::Code(1), "{said}");
-    for elsewhere in ["169.254.169.254:80", "1.1.1.1:443", "[2606:4700::1111]:443", "[::ffff:169.254.169.254]:80"] {
-        let (status, said) = run(&confined(role("connect", &[elsewhere]), confinement(&machine))).await;
-        assert!(status == ExitStatus::Code(1) && said.contains("unreachable"), "{elsewhere}: {said}");
-    }
-    let mut walls = confinement(&machine);
-    walls.network = Network::Host;
-    assert_eq!(
-        run(&confined(role("connect", &[&address]), walls)).await.0,
-        ExitStatus::Code(0),
-        "where the profile lets it"
-    );
-    // Its own loopback works.
-    let (_, said) =
-        run(&confined(sh("cat /proc/net/dev | grep -c lo:; cat /proc/net/dev | wc -l"), confinement(&machine))).await;
-    assert_eq!(said, "1\n3\n");
-}
-
-async fn a_relay_is_the_only_way_out() {
-    let machine = Machine::new();
-    let socket = machine.outside.join("egress.sock");
-    let outside = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    std::thread::spawn(move || {
-        for stream in outside.incoming() {
-            let mut stream = stream.unwrap();
-            let asked = std::io::read_to_string(&mut stream).unwrap();
-            std::io::Write::write_all(&mut stream, format!("heard {asked}").as_bytes()).ok();
-        }
-    });
-    let with = |told: &str| {
-        let mut walls = confinement(&machine);
-        walls.network = Network::Relay(Relay { socket: socket.clone(), told: told.to_owned() });
-        walls
-    };
-    // A port below 1024 needs rights over the network, which only the relay has while it begins.
-    let launch = confined(role("ask", &["127.0.0.1:443", "hello"]), with("443"));
-    assert_eq!(run(&launch).await, (ExitStatus::Code(0), "heard hello\n".to_owned()));
-    let (status, said) = run(&confined(role("ask", &["127.0.0.1:443", "hello"]), confinement(&machine))).await;
-    assert!(status == ExitStatus::Code(1) && said.contains("refused"), "without a relay: {said}");
-    let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for elsewhere in [host.as_str(), "1.1.1.1:443"] {
-        assert_eq!(
-            run(&confined(role("connect", &[elsewhere]), with("443"))).await.0,
-            ExitStatus::Code(1),
-            "{elsewhere}"
-        );
-    }
-    // The server does not read the relay, and where the kernel bounds whom it may signal does not end it either.
-    let script = "pid=$(grep -lx bartizan-relay /proc/[0-9]*/comm | cut -d/ -f3); kill -KILL $pid && echo KILLED; \
-                  cat /proc/$pid/maps >/dev/null 2>&1 && echo READ; sleep 0.1; test -d /proc/$pid && echo there";
-    let (_, said) = run(&confined(sh(script), with("443"))).await;
-    let bounded = own_kernel() || host_bounds_signals().await;
-    assert!(!said.contains("READ") && (!bounded || said.contains("there\n") && !said.contains("KILLED")), "{said}");
-    let error = confined(sh("true"), with("fail")).spawn().await.unwrap_err().to_string();
-    assert!(error.contains("told to fail"), "{error}");
-    // It holds none of the server's streams: who closes one is seen to have. A kernel of its own holds them.
-    if !own_kernel() {
-        let mut child = confined(sh("exec >&- 2>&-; sleep 1000"), with("443")).spawn().await.unwrap();
-        let (mut stdout, mut said) = (child.stdout.take().unwrap(), Vec::new());
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), stdout.read_to_end(&mut said)).await;
-        assert_eq!(ended.unwrap().unwrap(), 0);
-    }
-    // Its end does not keep the sandbox from ending in time.
-    let mut child = confined(sh("exec cat"), with("443")).spawn().await.unwrap();
-    assert_eq!(child.shutdown().await, ExitStatus::Code(0));
-}
-
-/// Whether Landlock has a server signal only what is in the same walls, from Linux 6.12 on.
-async fn host_bounds_signals() -> bool {
-    bartizan_sandbox::probe(None).await.unwrap().landlock.is_some_and(|version| version >= 6)
-}
-
-async fn sockets_of_daemons_are_out_of_reach() {
-    let machine = Machine::new();
-    let path = machine.work.join("daemon.sock");
-    let _daemon = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let (status, said) = run(&confined(role("unix", &[path.to_str().unwrap()]), confinement(&machine))).await;
-    assert_eq!(status, ExitStatus::Code(1), "{said}");
-    assert_eq!(run(&role("unix", &[path.to_str().unwrap()])).await.0, ExitStatus::Code(0), "the control");
-    // A name without a file belongs to the network namespace.
-    let name = format!("bartizan-{}", std::process::id());
-    let address =
-        <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name.as_bytes())
-            .unwrap();
-    let _daemon = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
-    let attempt = format!("@{name}");
-    assert_eq!(run(&role("unix", &[&attempt])).await.0, ExitStatus::Code(0), "the control");
-    let mut walls = confinement(&machine);
-    walls.exceptions.unix_sockets = true;
-    assert_eq!(run(&confined(role("unix", &[&attempt]), walls)).await.0, ExitStatus::Code(1));
-}
-
-async fn a_fork_bomb_is_capped_and_ends_with_its_server() {
-    let machine = Machine::new();
-    let mut walls = confinement(&machine);
-    // A kernel in a process has threads of its own.
-    let pids = if own_kernel() { 150 } else { 40 };
-    walls.limits = Limits { pids: Some(pids), ..Limits::default() };
-    let mark = format!("BOMB={}", machine.work.display());
-    let mut launch = confined(role("fork-bomb", &[]), walls);
-    launch.env.set("BOMB", &machine.work);
-    let (status, said) = run(&launch).await;
-    if own_kernel() {
-        // That kernel is among what is counted, and may well end when it gets no more.
-        assert_ne!(status, ExitStatus::Code(0), "{said}");
-    } else {
-        assert_eq!(status, ExitStatus::Code(1), "{said}");
-        let count = said.trim().rsplit("stopped after ").next().unwrap().split_whitespace().next().unwrap();
-        assert!((10..40).contains(&count.parse::<usize>().unwrap()), "{said}");
-    }
-    assert_eq!(living(&mark), 0, "what it started ended with it");
-}
-
-async fn a_memory_bomb_ends_its_own_server_only() {
-    let machine = Machine::new();
-    let mut neighbour = confined(sh("exec cat"), confinement(&machine)).spawn().await.unwrap();
-    let mut walls = confinement(&machine);
-    walls.limits = Limits { memory: Some(64 << 20), ..Limits::default() };
-    let much = (256 << 20).to_string();
-    assert_eq!(run(&confined(role("memory", &[&much]), walls.clone())).await.0, ExitStatus::OutOfMemory);
-    assert_eq!(run(&role("memory", &[&much])).await.0, ExitStatus::Code(0), "the control");
-    assert_eq!(
-        run(&confined(role("memory", &[&(16 << 20).to_string()]), walls)).await.0,
-        ExitStatus::Code(0),
-        "in bounds"
-    );
-    neighbour.stdin.as_mut().unwrap().write_all(b"still here").await.unwrap();
-    assert_eq!(output(&mut neighbour).await.1, "still here");
-}
-
-/// Root has control groups here and an ordinary user has not, so both ways of holding a limit are met.
-async fn a_watch_ends_a_memory_bomb_where_no_group_can() {
-    let machine = Machine::new();
-    let mut walls = confinement(&machine);
-    walls.limits = Limits { memory: Some(64 << 20), ..Limits::default() };
-    walls.require = vec![Guarantee::MemoryLimit];
-    let group = confined(sh("true"), walls.clone()).spawn().await.is_ok();
-    walls.require.clear();
-    let (status, _) = run(&confined(role("memory", &[&(512 << 20).to_string()]), walls)).await;
-    assert_eq!(status, ExitStatus::OutOfMemory, "kept by a control group: {group}");
-    assert!(group || !is_root() || !Path::new("/sys/fs/cgroup").exists(), "root has no control group here");
-}
-
-async fn disks_and_descriptors_are_limited() {
-    let machine = Machine::new();
-    let mut walls = confinement(&machine);
-    walls.limits = Limits { nofile: Some(64), fsize: Some(4 << 20), ..Limits::default() };
-    let file = |directory: &Path, name: &str| directory.join(name).to_str().unwrap().to_owned();
-    let work = file(&machine.work, "big");
-    let megabytes = |count: usize| (count << 20).to_string();
-    let cases = [
-        ("fill", vec!["/tmp/a".into(), megabytes(2)], true),
-        ("fill", vec![work.clone(), megabytes(2)], true),
-        // A file that grows over its limit ends the program by a signal, or is an error where that is ignored.
-        ("fill", vec![work.clone(), megabytes(8)], false),
-        ("inodes", vec!["/tmp".into(), "300".into()], true),
-        ("inodes", vec!["/tmp".into(), "140000".into()], false),
-        ("descriptors", vec!["32".into()], true),
-        ("descriptors", vec!["100".into()], false),
-    ];
-    for (attempt, args, fits) in cases {
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (status, said) = run(&confined(role(attempt, &args), walls.clone())).await;
-        assert_eq!(status == ExitStatus::Code(0), fits, "{attempt} {args:?}: {status} {said}");
-    }
-    walls.limits.fsize = None;
-    for directory in ["/tmp", "/var/tmp", "/dev/shm", "/home/sandbox"] {
-        let (status, said) =
-            run(&confined(role("fill", &[&file(Path::new(directory), "x"), &megabytes(16)]), walls.clone())).await;
-        assert!(status == ExitStatus::Code(1) && said.contains("space"), "{directory}: {said}");
-    }
-    let (status, _) = run(&confined(role("fill", &["/x", "1048576"]), walls.clone())).await;
-    assert_eq!(status, ExitStatus::Code(1), "the root itself");
-    assert_eq!(run(&role("fill", &[&work, &megabytes(16)])).await.0, ExitStatus::Code(0), "the control");
-}
-
-/// Only where control groups are to be had; an ordinary user has none here, and is told so by `require`.
-async fn a_server_that_spins_is_throttled() {
-    let machine = Machine::new();
-    let mut walls = confinement(&machine);
-    walls.limits = Limits { cpu: Some(100), ..Limits::default() };
-    walls.require = vec![Guarantee::CpuLimit];
-    let launch = confined(sh("while :; do :; done"), walls);
-    let child = match launch.spawn().await {
-        Ok(child) => child,
-        Err(SpawnError::Required { what }) => return assert!(!is_root() && what.contains("cpu_limit"), "{what}"),
-        Err(other) => panic!("{other}"),
-    };
-    let group = format!("bartizan-{}", parent(child.pid()));
-    let throttled = || {
-        let stat =
-            find(Path::new("/sys/fs/cgroup"), &group).map(|group| lines(&group.join("cpu.stat"))).unwrap_or_default();
-        stat.lines().any(|line| line.strip_prefix("nr_throttled ").is_some_and(|count| count != "0"))
-    };
-    eventually("it is throttled", throttled).await;
-    drop(child);
-    // Without a limit there is no group to be throttled in.
-    let child = confined(sh("while :; do :; done"), confinement(&machine)).spawn().await.unwrap();
-    assert_eq!(find(Path::new("/sys/fs/cgroup"), &format!("bartizan-{}", parent(child.pid()))), None);
-}
-
-/// The directory of that name with a count of throttling, or any if none has one.
-fn find(below: &Path, name: &str) -> Option<std::path::PathBuf> {
-    let directories = || fs::read_dir(below).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
-    let here = directories().find(|entry| entry.file_name() == name).map(|entry| entry.path());
-    here.or_else(|| {
-        let real = directories().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        real.filter_map(|entry| find(&entry.path(), name)).find(|group| group.join("cpu.stat").exists())
-    })
 }
 
 async fn what_a_profile_requires_is_there_or_nothing_starts() {

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use bartizan_sandbox::{ExitStatus, Launch, Limits, Protected, Runtime, RuntimeKind, SpawnError};
+use bartizan_sandbox::{ExitStatus, Launch, Limits, Network, Protected, Relay, Runtime, RuntimeKind, SpawnError};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{Machine, below, confined, confinement, eventually, living, own_kernel, parent, run, sh};
+use crate::support::{Left, Machine, below, confined, confinement, eventually, living, own_kernel, parent, run, sh};
 
 pub(crate) async fn a_runtime_that_is_not_there_or_does_not_work_starts_nothing() {
     let machine = Machine::new();
@@ -74,25 +74,38 @@ pub(crate) async fn whatever_is_killed_nothing_stays() {
     assert!(!machine.work.join(".mcp.json").exists());
 }
 
+/// Half of them with a way out.
 pub(crate) async fn many_starts_leave_nothing() {
     let machine = Machine::new();
-    let count = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
-    let mut walls = confinement(&machine);
+    let mark = format!("STARTED={}", machine.work.display());
+    let socket = machine.outside.join("egress.sock");
+    let _outside = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     // A kernel in a process has threads of its own.
     let pids = if own_kernel() { 200 } else { 20 };
-    walls.limits = Limits { memory: Some(64 << 20), pids: Some(pids), ..Limits::default() };
-    run(&confined(sh("true"), walls.clone())).await;
+    let start = async |number: usize| {
+        let mut walls = confinement(&machine);
+        walls.limits = Limits { memory: Some(64 << 20), pids: Some(pids), ..Limits::default() };
+        if number % 2 == 1 {
+            walls.network = Network::Relay(Relay { socket: socket.clone(), told: "443".to_owned() });
+        }
+        let mut launch = confined(sh("true"), walls);
+        launch.env.set("STARTED", &machine.work);
+        let (status, said) = run(&launch).await;
+        assert_eq!(status, ExitStatus::Code(0), "{said}");
+    };
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
-    let before = count();
+    let before = Left::now(&machine);
+    start(0).await;
+    start(1).await;
     let open = descriptors();
     // A kernel for each takes its time.
-    for _ in 0..if own_kernel() { 50 } else { 200 } {
-        let (status, said) = run(&confined(sh("true"), walls.clone())).await;
-        assert_eq!(status, ExitStatus::Code(0), "{said}");
+    for number in 0..if own_kernel() { 50 } else { 200 } {
+        start(number).await;
     }
-    assert_eq!(count(), before, "mounts");
     eventually("control groups are gone", || groups() == 0).await;
     eventually("descriptors are closed", || descriptors() <= open).await;
+    eventually("processes are gone", || living(&mark) == 0 && Left::now(&machine).children == before.children).await;
+    assert_eq!(Left::now(&machine), before);
 }
 
 /// Control groups that launchers made which are no more; others may run meanwhile.

@@ -13,10 +13,16 @@ mod cases;
 mod counts;
 mod ends;
 mod foreseen;
+mod home;
+mod ipc;
+mod limits;
+mod network;
+mod rights;
 #[path = "../shared/suite.rs"]
 mod suite;
 mod support;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,6 +33,15 @@ fn main() -> ExitCode {
         && let Some(role) = role.strip_prefix(support::ROLE)
     {
         return attempts::play(role, args);
+    }
+    let room = std::env::var_os(support::ROOM).map(PathBuf::from);
+    let lists = args.iter().any(|arg| arg == "--list");
+    // Where it is built an ordinary user may not look, and what root prepares has to be removed by root.
+    if support::is_root() && room.is_none() && !lists {
+        return support::from_a_copy();
+    }
+    if room.is_some() {
+        support::end_with_the_first();
     }
     bartizan_sandbox::adopt_orphans();
     let mut all = Vec::new();
@@ -45,5 +60,12 @@ fn main() -> ExitCode {
             all.push(suite::Named { name, case, ordinary: false, ignored, prepare: prepare() });
         }
     }
-    suite::run(all, support::become_ordinary)
+    // What is not tried is listed as skipped, and is a failure where all of it should be there.
+    for level in support::levels_without_a_runtime() {
+        let name = format!("{level}::no_runtime_is_here_so_nothing_is_tried_at_this_level");
+        let ignored = std::env::var_os("CI").is_none();
+        let case: suite::Case = || Box::pin(support::a_runtime_is_missing());
+        all.push(suite::Named { name, case, ordinary: false, ignored, prepare: None });
+    }
+    suite::run(all, || support::become_ordinary(&room.clone().unwrap_or_default()))
 }

@@ -1,7 +1,11 @@
 //! What the cases share: a machine to attack, and servers in it with and without a sandbox.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +15,8 @@ use tokio::io::AsyncReadExt as _;
 
 /// An argument that begins so makes this binary play a part instead of running the cases.
 pub(crate) const ROLE: &str = "role:";
+/// The variable that names the directory of a copy of this binary to it.
+pub(crate) const ROOM: &str = "BARTIZAN_ESCAPE_ROOM";
 /// What Debian and most others call a user with no files.
 const NOBODY: u32 = 65534;
 
@@ -43,6 +49,19 @@ static RUNTIME: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn levels() -> Vec<Option<RuntimeKind>> {
     let found: Vec<RuntimeKind> = bartizan_sandbox::runtimes(&[]).into_iter().map(|found| found.runtime.kind).collect();
     std::iter::once(None).chain(found.into_iter().map(Some)).collect()
+}
+
+/// The levels that a runtime gives and that none of this machine does.
+pub(crate) fn levels_without_a_runtime() -> Vec<Level> {
+    let here: Vec<Level> = levels().into_iter().flatten().map(RuntimeKind::level).collect();
+    [Level::Container, Level::Vm].into_iter().filter(|level| !here.contains(level)).collect()
+}
+
+/// Passes where somebody asked for all that is skipped, and says so; in CI, where `make test` installs runtimes, it fails.
+pub(crate) async fn a_runtime_is_missing() {
+    let missing = levels_without_a_runtime();
+    println!("no runtime was found for {missing:?}, so nothing is tried there: install runc and runsc");
+    assert!(std::env::var_os("CI").is_none(), "in CI each level has a runtime");
 }
 
 pub(crate) fn use_level(runtime: Option<RuntimeKind>) {
@@ -126,6 +145,17 @@ pub(crate) fn relay(socket: &Path, told: &str) -> std::io::Result<Box<dyn FnOnce
     }))
 }
 
+/// Runs a script plainly and confined, where what it says has to hold each text and must not.
+pub(crate) async fn differs(machine: &Machine, script: &str, plain: &str, change: impl Fn(&mut Confinement)) -> String {
+    let (_, said) = run(&sh(script)).await;
+    assert!(said.contains(plain), "the control of `{script}` says {said}, not {plain}");
+    let mut walls = confinement(machine);
+    change(&mut walls);
+    let (_, said) = run(&confined(sh(script), walls)).await;
+    assert!(!said.contains(plain), "`{script}` says {said}");
+    said
+}
+
 /// Runs to the end; what it wrote on both of its outputs.
 pub(crate) async fn run(launch: &Launch) -> (ExitStatus, String) {
     let mut child = launch.spawn().await.unwrap();
@@ -156,17 +186,54 @@ pub(crate) fn is_root() -> bool {
     rustix::process::getuid().is_root()
 }
 
-/// Gives up root for good; false if this binary could then not be started again.
-pub(crate) fn become_ordinary() -> bool {
+/// Where an ordinary user starts a program that belongs to root and runs as its owner; made while this is root.
+static AS_OWNER: OnceLock<PathBuf> = OnceLock::new();
+
+pub(crate) fn program_of_root() -> Option<&'static Path> {
+    AS_OWNER.get().map(PathBuf::as_path)
+}
+
+/// Gives up root for good, or says why this binary could then not be started again.
+pub(crate) fn become_ordinary(room: &Path) -> Result<(), String> {
+    let sleep = room.join("sleep");
+    // One that nobody gains anything by, should it stay.
+    fs::copy("/usr/bin/sleep", &sleep).unwrap();
+    fs::set_permissions(&sleep, fs::Permissions::from_mode(0o4755)).unwrap();
+    AS_OWNER.set(sleep).unwrap();
     let (user, group) = (rustix::fs::Uid::from_raw(NOBODY), rustix::fs::Gid::from_raw(NOBODY));
     rustix::thread::set_thread_groups(&[]).unwrap();
     rustix::thread::set_thread_res_gid(group, group, group).unwrap();
     rustix::thread::set_thread_res_uid(user, user, user).unwrap();
-    let reachable = fs::File::open(std::env::current_exe().unwrap()).is_ok();
-    if !reachable {
-        println!("as an ordinary user nothing is tried: {:?} is closed to others", std::env::current_exe().unwrap());
-    }
-    reachable
+    end_with_the_first();
+    let own = std::env::current_exe().unwrap();
+    fs::File::open(&own).map(drop).map_err(|error| {
+        format!(
+            "{} is closed to others ({error}); build where everybody may read, with CARGO_TARGET_DIR",
+            own.display()
+        )
+    })
+}
+
+/// A copy of this binary ends with the one that made it, however that ends. Another user has to say so again.
+pub(crate) fn end_with_the_first() {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
+}
+
+/// Plays the cases with a copy of this binary that everybody can read and start, in a directory that goes with them.
+pub(crate) fn from_a_copy() -> ExitCode {
+    let room = tempfile::Builder::new().prefix("bartizan-escape-as-root").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(room.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = room.path().join("escape");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    // What anything leaves in the directory for temporary files is seen where nothing else lies.
+    let temporary = room.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(std::env::args_os().skip(1)).env(ROOM, room.path()).env("TMPDIR", temporary);
+    let status = command.status().unwrap();
+    status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 pub(crate) fn lines(path: &Path) -> String {
@@ -187,6 +254,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     pub(crate) fn is_there(&self) -> bool {
         stat(self.pid).is_some_and(|(_, started)| started == self.started)
     }
@@ -222,7 +293,59 @@ fn stat(pid: u32) -> Option<(u32, String)> {
     Some((fields.get(1)?.parse().ok()?, (*fields.get(19)?).to_owned()))
 }
 
+/// What starts could leave behind them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    mounts: usize,
+    /// Those that have ended and were not collected included.
+    pub(crate) children: usize,
+    /// A namespace lives as long as a process is in it, or a descriptor or a mount holds it.
+    namespaces: BTreeSet<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Left {
+    pub(crate) fn now(machine: &Machine) -> Self {
+        let me = std::process::id();
+        let mut processes = vec![me];
+        let mut children = 0;
+        let numbers =
+            || fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let all: Vec<(u32, u32)> = numbers().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+        while let Some(pid) = processes.get(children).copied() {
+            processes.extend(all.iter().filter(|(_, parent)| *parent == pid).map(|(child, _)| *child));
+            children += 1;
+        }
+        let links = |pid: &u32| fs::read_dir(format!("/proc/{pid}/ns")).into_iter().flatten().flatten();
+        let namespaces = processes.iter().flat_map(links).filter_map(|link| fs::read_link(link.path()).ok()).collect();
+        let mut files = all_below(&machine.outside);
+        files.extend(all_below(&machine.work));
+        // Only where it is this program's alone.
+        files.extend(std::env::var_os(ROOM).into_iter().flat_map(|_| all_below(&std::env::temp_dir())));
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+        Self { mounts, children: children - 1, namespaces, files: files.into_iter().map(|(path, _)| path).collect() }
+    }
+}
+
+/// Each file with what is in it, and each directory.
+pub(crate) fn all_below(directory: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        found.push((path.clone(), lines(&path)));
+        if path.is_dir() {
+            found.extend(all_below(&path));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    line.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
 pub(crate) fn parent(pid: u32) -> u32 {
-    let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    line.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+    parent_of(pid).unwrap()
 }

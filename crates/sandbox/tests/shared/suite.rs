@@ -21,7 +21,9 @@ pub(crate) struct Named {
 }
 
 /// Runs the cases that the arguments ask for, those for an ordinary user last.
-pub(crate) fn run(cases: Vec<Named>, become_ordinary: impl Fn() -> bool) -> ExitCode {
+///
+/// What cannot be tried as one has failed: `become_ordinary` says why and what to do.
+pub(crate) fn run(cases: Vec<Named>, become_ordinary: impl Fn() -> Result<(), String>) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     if has("--list") {
@@ -42,8 +44,15 @@ pub(crate) fn run(cases: Vec<Named>, become_ordinary: impl Fn() -> bool) -> Exit
     };
     let (ordinary, first): (Vec<_>, Vec<_>) = cases.into_iter().filter(wanted).partition(|case| case.ordinary);
     let mut failed = some(&first);
-    if !ordinary.is_empty() && become_ordinary() {
-        failed += some(&ordinary);
+    if !ordinary.is_empty() {
+        failed += match become_ordinary() {
+            Ok(()) => some(&ordinary),
+            Err(why) => {
+                ordinary.iter().for_each(|case| println!("test {} ... FAILED", case.name));
+                println!("nothing was tried as an ordinary user: {why}");
+                ordinary.len()
+            }
+        };
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

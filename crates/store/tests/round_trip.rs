@@ -87,7 +87,7 @@ fn values() -> impl Strategy<Value = (PersonalKind, String, &'static str)> {
         (DateOfBirth, drawn("[12][1-8]\\.0[1-9]\\.19[5-9][0-9]"), "born {} in a village"),
         (Date, drawn("[12][1-8] March 20[12][0-9]"), "The meeting was on {} in the office."),
         (PostalAddress, one(&["12 Baker Street, Leeds", "7 Mill Lane, Oxford"]), "Please send it to {}."),
-        (PostalCode, one(&["SW1A 1AA"]), "The postal code is {}."),
+        (PostalCode, one(&["94110"]), "My zip code is {} and I live in San Francisco."),
         (PersonName, one(&["Katarzyna Wiśniewska", "Thomas Brenner"]), "My name is {} and I need help."),
         (Organisation, one(&["Siemens AG"]), "She works for {} now."),
         (Place, one(&["Lisbon", "Lyon"]), "She moved to {} last year."),
@@ -138,6 +138,13 @@ impl Placed {
 /// What a value is, however it is written.
 fn bare(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The same of all readings of a text.
+fn readings(text: &str) -> Vec<String> {
+    let views = Views::of(text);
+    let all = std::iter::once(text).chain(views.iter().map(|view| view.text())).map(bare);
+    all.filter(|read| !read.is_empty()).collect()
 }
 
 /// Whether some reading of a text has the value, as words of their own.
@@ -248,9 +255,17 @@ async fn comes_back(all: &[Placed], meanwhile: &[Meanwhile]) -> Result<(), TestC
     for held in all {
         let left = edited.parts().map(|part| part.text().into_owned()).find(|text| reads(text, &held.value));
         prop_assert!(left.is_none(), "{held:?} in {left:?}");
-        let is_kept =
-            |value: &str| bare(value).contains(&bare(&held.value)) || bare(&held.value).contains(&bare(value));
-        prop_assert!(verdict.pseudonyms.iter().any(|kept| is_kept(&kept.value)), "{held:?}: {:?}", verdict.pseudonyms);
+        // In the place of what is encoded there is no name: it would be given back as something else.
+        let is_encoded = (4..=6).contains(&held.how);
+        let is_kept = |value: &str| {
+            let (kept, meant) = (readings(value), readings(&held.value));
+            kept.iter().any(|kept| meant.iter().any(|meant| kept.contains(meant) || meant.contains(kept)))
+        };
+        prop_assert!(
+            is_encoded || verdict.pseudonyms.iter().any(|kept| is_kept(&kept.value)),
+            "{held:?}: {:?}",
+            verdict.pseudonyms
+        );
     }
     let new: Vec<_> = verdict
         .pseudonyms

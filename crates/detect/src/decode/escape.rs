@@ -66,6 +66,8 @@ fn backslash(kind: u8, text: &str) -> Option<(char, usize)> {
         b't' => Some(('\t', 2)),
         b'"' => Some(('"', 2)),
         b'/' => Some(('/', 2)),
+        // What was escaped twice, as an escape within JSON is, is read in the next round.
+        b'\\' => Some(('\\', 2)),
         b'x' => Some((hex(text.get(2..4)?)?, 4)),
         b'u' => match text.get(2..)?.strip_prefix('{') {
             Some(braced) => {

@@ -1,5 +1,4 @@
 //! What is learnt is small, and a card says what it is.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 

@@ -183,7 +183,7 @@ impl Place {
 
     /// What makes names, by the key that the store has.
     async fn names(&self) -> Names {
-        let root = Root::new(&*self.store.naming_key(SCOPE.tenant, &self.change()).await.unwrap());
+        let root = Root::new(&self.store.naming_key(SCOPE.tenant, &self.change()).await.unwrap());
         Names::new(Arc::new(root.namer(SCOPE.tenant, SCOPE.purpose)))
     }
 
@@ -263,7 +263,8 @@ async fn comes_back(all: &[Placed], meanwhile: &[Meanwhile]) -> Result<(), TestC
         };
         prop_assert!(
             is_encoded || verdict.pseudonyms.iter().any(|kept| is_kept(&kept.value)),
-            "{held:?}: {:?}",
+            "{}, {held:?}: {:?}",
+            held.kind.as_str(),
             verdict.pseudonyms
         );
     }

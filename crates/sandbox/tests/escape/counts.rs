@@ -42,7 +42,7 @@ fn many_timers(count: usize) -> io::Result<()> {
 }
 
 /// A pair of sockets, of which one end speaks to somebody else, if anybody is named.
-#[expect(unsafe_code, reason = "as above")]
+#[expect(unsafe_code, clippy::multiple_unsafe_ops_per_block, reason = "as above")]
 fn pair(kind: &str, to: Option<&Path>) -> io::Result<()> {
     let kind = if kind == "stream" { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
     let mut pair = [0; 2];

@@ -42,8 +42,9 @@ UNAIDED = {"format", "clippy", "build"}
 # Minutes of waiting for limits of the gateway to pass and for one process after the other, and little else.
 BESIDE = {"approval", "bridge_down", "edge_tls", "hostile_server", "lifecycle", "oauth", "signin"}
 # What measures nothing that another suite on the same machine changes, so that either side may take it when it is free.
-COMPANY = {"access", "aggregate", "authorize", "bridge_up", "capture", "conformance", "features", "first_call", "generated", "labels", "learn",
-           "marks", "old_transport", "pseudonyms", "real", "recorded", "redteam", "tls", "upstream_auth"}
+# The longer it takes the later it stands: so whoever takes from the end begins with the longest, and all end together.
+COMPANY = ["tls", "learn", "old_transport", "pseudonyms", "labels", "upstream_auth", "first_call", "capture", "marks", "generated",
+           "conformance", "access", "recorded", "authorize", "features", "bridge_up", "redteam", "aggregate", "real"]
 # What runs now, to be ended if this ends.
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
@@ -263,7 +264,7 @@ def say(text: str) -> None:
 
 def in_order(chosen: list[Step]) -> list[Step]:
     """What may have company comes last, so that there is some left for whoever has nothing else to do."""
-    return sorted(chosen, key=lambda step: step.name in COMPANY)
+    return sorted(chosen, key=lambda step: COMPANY.index(step.name) if step.name in COMPANY else -1)
 
 
 class Queue:

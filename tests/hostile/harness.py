@@ -392,7 +392,7 @@ class Twin:
                         if self.done.is_set():
                             return
                         self.once(client, server, f"{server} {number} of {self.calls[server]}")
-                        time.sleep(0.02)
+                        time.sleep(0.1)
         except Exception:  # Whatever it is, the suite reports it.
             if not self.done.is_set():
                 self.problem = traceback.format_exc()

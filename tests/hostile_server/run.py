@@ -32,6 +32,8 @@ SILENCE, LONGEST = 3, 8
 PATIENCE = 20
 # What succeeds only with its last word has more time, on a machine that does other things, with a gateway of its own.
 LONG, UNHURRIED = "flood", 60
+# So does what is told from the rest by how much it is, of which all has to be read.
+MUCH = "hundred-megabytes"
 
 # What an attack must end in: the rule that the client is told of and the log holds; None: the call succeeds.
 HTTP = {
@@ -75,14 +77,14 @@ SILENT = ["session-space", "session-bytes", "session-tab", "session-long", "sess
 LISTS = ["hidden-definition", "changed-definition", "many-tools", "long-names", "noisy-notifications", "pushes", "busy"]
 
 
-def configuration(port, honest, longest=LONGEST):
+def configuration(port, honest, longest=LONGEST, silence=SILENCE):
     lines = [f'[limits]\nrequest_timeout = "{longest}s"\nmax_in_flight = 16\n', harness.honest_config(honest)]
     web = [*HTTP, *SILENT, *LISTS, *PAYLOADS, *(f"{name}-event" for name in PAYLOADS)]
     for name in web:
-        lines.append(f'[server.{key(name)}]\nurl = "http://127.0.0.1:{port}/{name}"\ntimeout = "{SILENCE}s"\n')
+        lines.append(f'[server.{key(name)}]\nurl = "http://127.0.0.1:{port}/{name}"\ntimeout = "{silence}s"\n')
     for name in [*STDIO, *PAYLOADS, "hidden-definition", "changed-definition"]:
         command = json.dumps([sys.executable, str(HERE / "hostile_stdio.py"), name])
-        lines.append(f'[server.{key("stdio-" + name)}]\ncommand = {command}\ntimeout = "{SILENCE}s"\n')
+        lines.append(f'[server.{key("stdio-" + name)}]\ncommand = {command}\ntimeout = "{silence}s"\n')
     return "\n".join(lines)
 
 
@@ -286,16 +288,27 @@ def credentials(gateway):
 
 
 def unhurried(port, honest, chosen):
-    """Thousands of messages and then the answer, over both transports."""
-    gateway = Gateway(configuration(port, honest, UNHURRIED))
+    """Thousands of messages and then the answer, over both transports; and the largest of all messages."""
+    gateway = Gateway(configuration(port, honest, UNHURRIED, UNHURRIED))
     try:
         suite = Suite(gateway, Twin(gateway, ["honest", "honest-stdio"]), chosen)
         for transport, prefix in (("http", ""), ("stdio", "stdio-")):
             suite.run(f"{transport} {LONG}", Case(gateway, prefix + LONG, None, patience=UNHURRIED))
+        payloads(suite, gateway, {MUCH: PAYLOADS[MUCH]}, UNHURRIED)
         suite.end()
         return suite
     finally:
         gateway.close()
+
+
+def payloads(suite, gateway, chosen, patience=PATIENCE):
+    """Each as a body, as an event and as a line."""
+    for name, payload in chosen.items():
+        rule, more = payload.rule, {"told": payload.told, "patience": patience}
+        over_http = "upstream.too_large" if rule == "conformance.size" else rule
+        suite.run(f"http body {name}", Case(gateway, name, over_http, **more))
+        suite.run(f"http event {name}", Case(gateway, f"{name}-event", over_http, **more))
+        suite.run(f"stdio line {name}", Case(gateway, f"stdio-{name}", rule, **more))
 
 
 def not_followed(_):
@@ -324,12 +337,7 @@ def main():
             for name, rule in table.items():
                 if name != LONG:
                     suite.run(f"{transport} {name}", Case(gateway, prefix + name, rule, ALSO.get(name)))
-        for name, payload in PAYLOADS.items():
-            rule = payload.rule
-            over_http = "upstream.too_large" if rule == "conformance.size" else rule
-            suite.run(f"http body {name}", Case(gateway, name, over_http, told=payload.told))
-            suite.run(f"http event {name}", Case(gateway, f"{name}-event", over_http, told=payload.told))
-            suite.run(f"stdio line {name}", Case(gateway, f"stdio-{name}", rule, told=payload.told))
+        payloads(suite, gateway, {name: payload for name, payload in PAYLOADS.items() if name != MUCH})
         for name in SILENT:
             suite.run(f"http {name}", lambda: odd_session(gateway, name))
         for prefix in ("", "stdio-"):

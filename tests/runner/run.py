@@ -144,7 +144,7 @@ class Runner(unittest.TestCase):
         self.assertEqual(runner.Beside([], runner.Queue([]), False, 60).end(), [])
 
     def test_what_is_left_is_taken_from_either_end_once(self):
-        company, alone = sorted(runner.COMPANY)[:3], "flow"
+        company, alone = runner.COMPANY[:3], "flow"
         step = lambda name: runner.Step(name, ["bash", "-c", "echo '1 passed, 0 failed'"], runner.from_suite)
         queue = runner.Queue([step(name) for name in (company[0], alone, *company[1:], "sandbox")])
         self.assertEqual(queue.last_with_company().name, company[2])
@@ -165,13 +165,14 @@ class Runner(unittest.TestCase):
         names = [step.name for step in runner.in_order(runner.steps(False))]
         company = [name for name in names if name in runner.COMPANY]
         self.assertEqual(names[-len(company):], company)
+        self.assertEqual(company, runner.COMPANY)
         rest = [step.name for step in runner.steps(False) if step.name not in runner.COMPANY]
         self.assertEqual((names[:-len(company)], names[0]), (rest, "setup"))
 
     def test_what_may_have_company_is_a_suite(self):
         suites = {step.name for step in runner.steps(False) if step.read is runner.from_suite}
-        self.assertEqual((runner.COMPANY | runner.BESIDE) - suites, set())
-        self.assertEqual(runner.COMPANY & runner.BESIDE, set())
+        self.assertEqual((set(runner.COMPANY) | runner.BESIDE) - suites, set())
+        self.assertEqual(set(runner.COMPANY) & runner.BESIDE, set())
 
     def test_an_unknown_step_is_a_usage_error(self):
         ended = subprocess.run([sys.executable, ROOT / "tests" / "run.py", "no-such-step"], capture_output=True)

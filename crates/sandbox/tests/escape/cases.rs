@@ -30,7 +30,8 @@ use crate::rights::{
 };
 use crate::suite::Case;
 use crate::support::{
-    Machine, SECRET, by_signal, confined, confinement, differs, is_root, lines, output, own_kernel, role, run, sh,
+    Machine, SECRET, by_signal, confined, confinement, differs, host_bounds_signals, is_root, lines, output,
+    own_kernel, role, run, sh,
 };
 
 macro_rules! cases {
@@ -443,13 +444,15 @@ async fn other_processes_are_not_there() {
     differs(&machine, &format!("kill -0 {me} && echo alive"), "alive", |_| {}).await;
     differs(&machine, &format!("test -d /proc/{me} && echo SEEN"), "SEEN", |_| {}).await;
     differs(&machine, &format!("tr '\\0' '\\n' < /proc/{me}/cmdline"), "escape", |_| {}).await;
-    // The sandbox's own first process says nothing, holds nothing, and cannot be signalled.
+    // The sandbox's own first process says nothing, holds nothing, and where the kernel bounds whom a server may signal cannot be
+    // asked to end: elsewhere that ends the server as well.
     let script = "cat /proc/1/environ /proc/1/maps /proc/1/mem; ls /proc/1/fd /proc/1/cwd/ /proc/1/root/; kill -TERM 1; kill -KILL 1; sleep 0.1; echo alive";
     let mut launch = confined(sh(script), confinement(&machine));
     launch.env.set("TOKEN", SECRET);
     let (status, said) = run(&launch).await;
-    assert_eq!(status, ExitStatus::Code(0), "{said}");
-    assert!(said.contains("alive") && !said.contains(SECRET) && said.matches("denied").count() >= 4, "{said}");
+    let stays = status == ExitStatus::Code(0) && said.contains("alive");
+    assert!(stays || !host_bounds_signals().await, "{status} {said}");
+    assert!(!said.contains(SECRET) && said.matches("denied").count() >= 4, "{said}");
 }
 
 async fn nothing_of_the_machine_is_changed_through_its_listing() {

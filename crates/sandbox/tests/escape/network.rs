@@ -10,7 +10,7 @@ use bartizan_sandbox::{Environment, ExitStatus, Network, Relay};
 use tokio::io::AsyncReadExt as _;
 
 use crate::ipc::Shared;
-use crate::support::{Machine, ROLE, SECRET, confined, confinement, own_kernel, role, run, sh};
+use crate::support::{Machine, ROLE, SECRET, confined, confinement, host_bounds_signals, own_kernel, role, run, sh};
 
 pub(crate) async fn the_network_ends_at_itself() {
     let machine = Machine::new();
@@ -125,11 +125,6 @@ pub(crate) async fn a_relay_is_the_only_way_out() {
     launch.grace = std::time::Duration::from_secs(20);
     let mut child = launch.spawn().await.unwrap();
     assert_eq!(child.shutdown().await, ExitStatus::Code(0));
-}
-
-/// Whether Landlock has a server signal only what is in the same walls, from Linux 6.12 on.
-async fn host_bounds_signals() -> bool {
-    bartizan_sandbox::probe(None).await.unwrap().landlock.is_some_and(|version| version >= 6)
 }
 
 pub(crate) async fn sockets_of_daemons_are_out_of_reach() {

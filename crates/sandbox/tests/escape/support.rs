@@ -79,6 +79,11 @@ pub(crate) fn own_kernel() -> bool {
     runtime().is_some_and(|kind| kind.level() == Level::Vm)
 }
 
+/// Whether Landlock has a server signal only what is in the same walls, from Linux 6.12 on.
+pub(crate) async fn host_bounds_signals() -> bool {
+    bartizan_sandbox::probe(None).await.unwrap().landlock.is_some_and(|version| version >= 6)
+}
+
 /// How a server ends by a signal: another kernel's runtime says it as a shell does.
 pub(crate) fn by_signal(signal: i32) -> ExitStatus {
     if own_kernel() { ExitStatus::Code(128 + signal) } else { ExitStatus::Signal(signal) }

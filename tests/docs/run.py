@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("BARTIZAN_BIN", ROOT / "target/debug/bartizan")).resolve()
 FIXTURE = pathlib.Path(os.environ.get("BARTIZAN_FIXTURE", PROGRAM.with_name("bartizan-fixture"))).resolve()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/src").glob("*.md"))]
-PATIENCE = 60
+# A trial of all attacks takes most of a minute by itself, and there may be others at work.
+PATIENCE = 240
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
 # A command as it stands on a page: its exit status and a piece of what it says. Some need what came before.
 COMMANDS = {

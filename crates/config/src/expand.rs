@@ -32,16 +32,17 @@ pub(crate) const WORKSPACE_REFERENCE: &str = "${workspace}";
 /// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret. The
 /// files that were read are returned.
 pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) -> Vec<PathBuf> {
-    let place = root.span();
-    let mut expander = Expander { environment, problems, is_settled: false, is_keyring_slow: false, files: Vec::new() };
-    expander.walk(root, &(place.start..place.start), &mut Vec::new());
-    expander.files
+    walked(root, environment, problems, false)
 }
 
 /// The same where each value stands as it is meant: only `${workspace}` is known, and nothing is read.
 pub(crate) fn keep(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) -> Vec<PathBuf> {
+    walked(root, environment, problems, true)
+}
+
+fn walked(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems, is_settled: bool) -> Vec<PathBuf> {
     let place = root.span();
-    let mut expander = Expander { environment, problems, is_settled: true, is_keyring_slow: false, files: Vec::new() };
+    let mut expander = Expander { environment, problems, is_settled, is_keyring_slow: false, files: Vec::new() };
     expander.walk(root, &(place.start..place.start), &mut Vec::new());
     expander.files
 }

@@ -314,9 +314,7 @@ impl Program {
         self.arguments_of(libc::SYS_socketpair, |program| {
             program.load(ARGUMENT[0]);
             program.unless_equal(libc::AF_UNIX.unsigned_abs(), NOT_PERMITTED);
-            if exceptions.unix_sockets {
-                program.answer(ALLOW);
-            } else {
+            if !exceptions.unix_sockets {
                 // Each end of any other kind can speak to whoever listens where the server sees a file for it.
                 program.load(ARGUMENT[1]);
                 program.and(KIND);

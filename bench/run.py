@@ -285,9 +285,11 @@ def answers(bench, peer, n, process):
 
 def measure_stdio(bench, n):
     """The gateway takes the far core, the server it starts goes back to the near one."""
-    server = on_core(bench.near, [bench.options.release / "bench-stdio"])
+    program = bench.options.release / "bench-stdio"
+    server = on_core(bench.near, [program])
     home = {"BARTIZAN_HOME": str(bench.directory / "stdio-home")}
-    through = on_core(bench.far, [bench.options.bartizan, "run", "--standalone", "--", *server])
+    # Confined, as it is by default: what is behind `taskset` has to be named.
+    through = on_core(bench.far, [bench.options.bartizan, "run", "--standalone", "--ro", program, "--", *server])
     for payload in bench.options.payloads:
         for peer, command in zip(STDIO_PEERS, (server, through)):
             if peer == report.GATEWAY and not bench.options.bartizan.exists():

@@ -55,8 +55,8 @@ impl Key {
         hash | 1
     }
 
-    /// A row of names.
-    pub(crate) fn names<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
+    /// A row of texts, each told from the next.
+    pub fn names<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
         let mut hasher = self.0.build_hasher();
         for name in names {
             hasher.write_usize(name.len());
@@ -101,6 +101,8 @@ pub struct Brought {
     pub(crate) things: Vec<u64>,
     /// Which item it is, if it is one that can be answered.
     pub(crate) item: Option<Item>,
+    /// What tells it from all other results; 0 if that is not asked.
+    pub(crate) known_as: u64,
     /// Whether it holds more than is read.
     pub(crate) cut: bool,
 }
@@ -176,6 +178,12 @@ impl Brought {
     #[must_use]
     pub fn as_item(self, item: Option<Item>) -> Brought {
         Brought { item, ..self }
+    }
+
+    /// The same, to be known again by that hash of all that it was made of ([`Memory::has`](crate::Memory::has)).
+    #[must_use]
+    pub fn known_as(self, hash: u64) -> Brought {
+        Brought { known_as: hash, ..self }
     }
 
     /// Whether there is nothing to remember.

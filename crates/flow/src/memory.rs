@@ -97,6 +97,8 @@ pub struct Memory {
     items: Vec<(Item, u32)>,
     /// Which file, or what else that calls name, is in which private result.
     things: HashMap<u64, u32, Hashed>,
+    /// What was brought as a whole: what comes again the same brings nothing new.
+    whole: HashSet<u64, Hashed>,
     forgets: bool,
 }
 
@@ -142,6 +144,7 @@ impl Memory {
             rows: HashMap::default(),
             items: Vec::new(),
             things: HashMap::default(),
+            whole: HashSet::default(),
             forgets: false,
         }
     }
@@ -182,11 +185,17 @@ impl Memory {
         let table = |capacity: usize, entry: usize| capacity * (entry + 1) * 8 / 7;
         table(self.fields.capacity(), 8 + size_of::<Seen>())
             + table(self.rows.capacity() + self.things.capacity(), 16)
-            + table(self.alone.capacity() + self.facts.capacity(), 8)
+            + table(self.alone.capacity() + self.facts.capacity() + self.whole.capacity(), 8)
             + self.words.bytes.capacity()
             + self.words.starts.capacity() * 16
             + self.items.capacity() * size_of::<(Item, u32)>()
             + self.sources.capacity() * size_of::<Source>()
+    }
+
+    /// Whether what is known by that hash was brought, and all of it is remembered ([`Brought::known_as`]).
+    #[must_use]
+    pub fn has(&self, known_as: u64) -> bool {
+        self.whole.contains(&known_as)
     }
 
     /// Remembers what a result brought; by which number it is known, if it is.
@@ -196,7 +205,7 @@ impl Memory {
         }
         let (untrusted, private, vouched) = (source.is_untrusted, source.is_private, source.is_vouched);
         let is_told = untrusted && !source.is_inside;
-        self.forgets |= brought.cut;
+        let forgot = std::mem::replace(&mut self.forgets, brought.cut);
         let Some(number) =
             u32::try_from(self.sources.len() + 1).ok().filter(|_| self.sources.len() < self.bounds.sources)
         else {
@@ -242,6 +251,10 @@ impl Memory {
                 held.entry(*hash).or_insert(number);
             }
         }
+        if brought.known_as != 0 && !self.forgets {
+            self.whole.insert(brought.known_as);
+        }
+        self.forgets |= forgot;
         Some(number)
     }
 

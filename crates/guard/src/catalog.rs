@@ -151,6 +151,8 @@ pub struct Definition {
     pub digest: Digest,
     /// Its JSON text, for `lock diff` and for compiling schemas.
     pub json: Bytes,
+    /// The digest of that text as it stands.
+    pub(crate) text: Digest,
     /// The schemas of a tool, once the guard that holds messages against them has read them.
     pub(crate) compiled: OnceLock<Arc<Compiled>>,
     /// What a tool does with information, once it was asked for.
@@ -159,7 +161,7 @@ pub struct Definition {
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Definition { kind, name, digest, json, compiled: _, nature: _ } = self;
+        let Definition { kind, name, digest, json, text: _, compiled: _, nature: _ } = self;
         f.debug_struct("Definition")
             .field("kind", kind)
             .field("name", name)
@@ -186,8 +188,13 @@ impl Definition {
     /// The same, which is the one that another session has if its text is the same: servers list the same to all.
     pub(crate) fn shared(kind: DefinitionKind, element: Value<'_>, all: &Definitions) -> Option<Arc<Definition>> {
         let name = kind.name_of(element)?;
-        let text = Digest(*blake3::hash(element.raw().as_bytes()).as_bytes());
+        let text = Definition::text(element.raw());
         Some(all.get((kind, text), || Definition::named(kind, &name, element)))
+    }
+
+    /// The digest of a definition's text as it stands.
+    pub(crate) fn text(json: &str) -> Digest {
+        Digest(*blake3::hash(json.as_bytes()).as_bytes())
     }
 
     fn named(kind: DefinitionKind, name: &str, element: Value<'_>) -> Definition {
@@ -197,6 +204,7 @@ impl Definition {
             digest: Digest::of(element),
             // A copy, so that a definition does not keep the whole list it came in alive.
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
+            text: Definition::text(element.raw()),
             compiled: OnceLock::new(),
             nature: OnceLock::new(),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
-use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces, item};
+use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, ToolLabels, Traced, Traces, item};
 
 use bartizan_mcp::{Document, Value};
 
@@ -22,14 +22,19 @@ pub struct News {
 }
 
 impl Follow {
-    /// What a message brings, as it reaches the client. This takes as long as it takes to read it.
+    /// What a message brings, as it reaches the client, if `has` does not tell that it was brought before. This takes as long as it
+    /// takes to read it.
     #[must_use]
-    pub fn news(&self, key: &Key, event: &Event<'_>, session: &Session) -> Option<News> {
+    pub fn news(&self, key: &Key, has: impl FnOnce(u64) -> bool, event: &Event<'_>, session: &Session) -> Option<News> {
         let asked = flow::asked(event);
         let asked = asked.as_ref().map(Document::root);
         let (source, labels) = flow::brings(&self.0, event, session, asked)?;
         let content = event.message.result().or_else(|| event.message.error())?;
-        let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
+        let known_as = known_as(key, (event, content), &source, labels);
+        if has(known_as) {
+            return None;
+        }
+        let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings).known_as(known_as);
         let is_private = labels.has(ToolLabel::PrivateData);
         let brought = match asked {
             Some(asked) => {
@@ -94,6 +99,21 @@ impl News {
     }
 }
 
+/// A hash of all that makes what a result brings: whoever polls gets the same one again and again, and all that it fills would
+/// be missing for others.
+fn known_as(key: &Key, (event, content): (&Event<'_>, Value<'_>), source: &Source, labels: ToolLabels) -> u64 {
+    let Source { server, tool, entry: _, is_untrusted: _, is_private: _, is_vouched, is_inside } = source;
+    let call = event.answers;
+    let method = call.map_or("", |call| &call.method);
+    let uri = call.and_then(|call| call.uri.as_deref()).unwrap_or_default();
+    // Those that were too long to be kept make nothing of what it brings either.
+    let arguments = call.and_then(|call| call.arguments.as_deref()).unwrap_or_default();
+    let is = |is: bool| if is { "1" } else { "" };
+    let labels = labels.iter().map(|label| -> &str { label.as_str() });
+    let texts: [&str; 6] = [server, tool.as_deref().unwrap_or_default(), method, uri, is(*is_vouched), is(*is_inside)];
+    key.names(texts.into_iter().chain(labels).chain([arguments, content.raw()])) | 1
+}
+
 /// Where the values of a call were before, if that was found out.
 pub(crate) fn traces_of(evidence: &[Evidence]) -> Option<&Traces> {
     evidence.iter().find_map(|evidence| match evidence {
@@ -112,4 +132,69 @@ fn readings(text: &str) -> Vec<String> {
     let views = Views::carried(text);
     let differs = views.iter().next().filter(|view| view.text() != text);
     differs.into_iter().chain(views.iter().skip(1)).map(|view| view.text().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use bartizan_mcp::{Limits, Message};
+
+    use super::*;
+    use crate::{CallSummary, Direction, Pins, Pipeline, Principal, ServerProfile, Settings, Timestamp};
+
+    /// By which hash a result of a tool would be known.
+    fn hash(pipeline: &Pipeline, server: &str, call: &str, result: &str) -> u64 {
+        let message =
+            |body: &str| Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#), &Limits::default()).unwrap();
+        let call = CallSummary::of(&message(&format!(r#""method":"tools/call","params":{call}"#))).unwrap();
+        let server = ServerProfile { name: server.into(), pins: Arc::new(Pins::default()), elsewhere: Arc::from([]) };
+        let event = Event {
+            message: &message(&format!(r#""result":{result}"#)),
+            direction: Direction::ToClient,
+            answers: Some(&call),
+            principal: &Principal::new("ann"),
+            server: &server,
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        let (seen, session) = (Cell::new(0), Session::default());
+        let has = |hash| {
+            seen.set(hash);
+            false
+        };
+        let follow = pipeline.follow().unwrap();
+        assert!(follow.news(&Key::new(7), has, &event, &session).is_some());
+        assert!(follow.news(&Key::new(7), |hash| hash == seen.get(), &event, &session).is_none(), "known by it");
+        assert_ne!(seen.get(), 0, "which stands for a result that is not to be known again");
+        seen.get()
+    }
+
+    #[test]
+    fn a_result_is_known_by_all_that_it_is_made_of() {
+        let plain = Pipeline::new(Settings::default()).unwrap();
+        let mut settings = Settings::default();
+        let options = serde_json::json!({"tool": [{"name": "mail/list", "labels": ["private_data"]}]});
+        settings.guards.entry("flow".to_owned()).or_default().options = options;
+        let labelled = Pipeline::new(settings).unwrap();
+        let mut trusting = Settings::default();
+        trusting.guards.entry("flow".to_owned()).or_default().options = serde_json::json!({"trusted": ["mail"]});
+        let trusting = Pipeline::new(trusting).unwrap();
+        let (call, result) =
+            (r#"{"name":"list","arguments":{"page":1}}"#, r#"{"content":[{"type":"text","text":"Hello, Bob"}]}"#);
+        let all = [
+            hash(&plain, "mail", call, result),
+            hash(&plain, "mails", call, result),
+            hash(&plain, "mail", r#"{"name":"lists","arguments":{"page":1}}"#, result),
+            hash(&plain, "mail", r#"{"name":"list","arguments":{"page":2}}"#, result),
+            hash(&plain, "mail", r#"{"name":"list"}"#, result),
+            hash(&plain, "mail", call, r#"{"content":[{"type":"text","text":"Hello, Eve"}]}"#),
+            hash(&labelled, "mail", call, result),
+            hash(&trusting, "mail", call, result),
+        ];
+        assert_eq!(all[0], hash(&plain, "mail", call, result));
+        let apart: std::collections::BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(apart.len(), all.len());
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use bartizan_mcp::TextDigest;
+
 /// What is known of texts by their digests, of bounded size: each has one place, where it takes the place of another.
 #[derive(Debug)]
 pub struct Lately<T>(Mutex<Vec<Option<(Key, T)>>>);
@@ -12,9 +14,12 @@ pub type Key = [u8; 16];
 /// Places. With as many different texts between two of the same, it is looked at again.
 const PLACES: usize = 8192;
 
-/// The key of a text that is looked at as `what`.
-pub(crate) fn key(text: &str, what: &str) -> Key {
-    key_of(&[what.as_bytes(), b"\n", text.as_bytes()])
+/// The key of the text with that digest, which is looked at as `what`: the digest, with the first letters of that mixed in. They
+/// tell all that texts are looked at as from each other, and two texts of one key are as hard to find as two of one digest.
+pub(crate) fn key(digest: TextDigest, what: &str) -> Key {
+    let mut key = digest;
+    key.iter_mut().zip(what.bytes()).for_each(|(to, from)| *to ^= from);
+    key
 }
 
 /// The key of these bytes, one part after the other.
@@ -60,11 +65,14 @@ fn place(key: &Key) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_mcp::text_digest;
+
     use super::*;
 
     #[test]
     fn a_text_is_remembered_as_what_it_is() {
         let lately = Lately::default();
+        let key = |text: &str, what: &str| key(text_digest(text), what);
         let held = key("a text", "document");
         assert_eq!(lately.get(&held), None);
         lately.put(held, 7);

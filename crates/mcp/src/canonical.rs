@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::TextDigest;
 use crate::document::{NodeKind, Value};
 use crate::text::quote_into;
 
@@ -12,6 +13,14 @@ use crate::text::quote_into;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Its first half, for what is named by 128 bits.
+    #[must_use]
+    pub fn half(&self) -> TextDigest {
+        let mut half = TextDigest::default();
+        half.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        half
+    }
+
     /// The digest of a value's canonical form: no white space, the fewest escapes, members sorted by UTF-16 units
     /// as in RFC 8785. Unlike there, numbers keep their text, so that no two numbers are ever taken for one; `1`
     /// and `1.0` therefore differ.

@@ -7,7 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::{Limits, Rejection};
+use crate::memo::Memo;
+use crate::{Limits, Rejection, TextDigest};
 
 /// A JSON text that passed the scanner.
 ///
@@ -17,6 +18,7 @@ use crate::{Limits, Rejection};
 pub struct Document {
     text: ByteString,
     nodes: Vec<Node>,
+    pub(crate) memo: Memo,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +69,8 @@ impl Document {
     }
 
     pub(crate) fn new(text: ByteString, nodes: Vec<Node>) -> Self {
-        Document { text, nodes }
+        let memo = Memo::of(&text, &nodes);
+        Document { text, nodes, memo }
     }
 
     /// The bytes as they came.
@@ -262,7 +265,17 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn as_str(self) -> Option<Cow<'a, str>> {
         let node = self.node();
-        matches!(node.kind, NodeKind::String | NodeKind::Key).then(|| crate::text::unquote(self.raw(), node.escaped))
+        if !matches!(node.kind, NodeKind::String | NodeKind::Key) {
+            return None;
+        }
+        let kept = self.document.memo.text(self.id).filter(|_| node.escaped);
+        Some(kept.map_or_else(|| crate::text::unquote(self.raw(), node.escaped), Cow::Borrowed))
+    }
+
+    /// What names the decoded text of a string or key, worked out once for a document; see [`text_digest`](crate::text_digest).
+    #[must_use]
+    pub fn digest(self) -> TextDigest {
+        self.document.memo.digest(self.id, &self.text())
     }
 
     /// Where in the document the text of a string has so many characters; nothing if it does not have more.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::TextDigest;
 use crate::document::{Document, NodeId, NodeKind, Value};
 
 /// What role a text plays.
@@ -100,6 +101,12 @@ impl<'a> Part<'a> {
     #[must_use]
     pub fn text(&self) -> Cow<'a, str> {
         self.value.text()
+    }
+
+    /// What names the decoded text, worked out once for a message; see [`text_digest`](crate::text_digest).
+    #[must_use]
+    pub fn digest(&self) -> TextDigest {
+        self.value.digest()
     }
 
     /// Whether it is the key of an object rather than a string.

@@ -145,7 +145,8 @@ impl Conversation {
     /// What a message brings, if it passes.
     pub(crate) fn news(&self, follow: &Follow, event: &Event<'_>, session: &Session) -> Option<News> {
         let key = lock(&self.client.memory).key()?;
-        follow.news(&key, event, session)
+        let has = |hash| lock(&self.client.memory).get().is_some_and(|memory| memory.has(hash));
+        follow.news(&key, has, event, session)
     }
 
     /// Remembers it, under a number. Whatever is judged after this has returned is held against it.

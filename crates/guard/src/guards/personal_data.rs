@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
 use bartizan_detect::personal::{Found, Personal, PersonalKind, normal};
-use bartizan_mcp::{Document, NodeKind, PartKind};
+use bartizan_mcp::{Document, NodeKind, PartKind, text_digest};
 use bartizan_pseudonym::{Kind, Number, Token};
 use serde::Deserialize;
 use serde::de::Error;
@@ -187,7 +187,7 @@ impl PersonalData {
             true => Cow::Borrowed(&text.text),
             false => Cow::Owned(format!("{prefix}{}", text.text)),
         };
-        let key = (whole.len() >= REMEMBERED).then(|| lately::key(&whole, SPEC.name));
+        let key = (whole.len() >= REMEMBERED).then(|| lately::key(text_digest(&whole), SPEC.name));
         if key.as_ref().is_some_and(|key| self.clean.get(key).is_some()) {
             return;
         }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bartizan_detect::rules::Known;
 pub use bartizan_detect::rules::Problem as RulesProblem;
 use bartizan_detect::{CLASSIFIER, Engine, Found, Kind};
-use bartizan_mcp::{Part, PartKind, Value};
+use bartizan_mcp::{Part, PartKind, TextDigest, Value, text_digest};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -158,7 +158,7 @@ impl PromptInjection {
         }
         let text = part.text();
         let kind = kind_of(event, part);
-        let seen = self.find(&text, kind);
+        let seen = self.find((&text, &|| part.digest()), kind);
         let heard = if event.direction == Direction::ToClient {
             self.heard(event, (&text, kind), &seen, (part.value.id(), part.element), report)
         } else {
@@ -205,8 +205,8 @@ impl PromptInjection {
     }
 
     /// What the built-in layers make of a text.
-    fn find(&self, text: &str, kind: Kind) -> Seen<'_> {
-        let key = (text.len() >= REMEMBERED).then(|| Clean::key(text, What::Text(kind)));
+    fn find(&self, (text, digest): (&str, &dyn Fn() -> TextDigest), kind: Kind) -> Seen<'_> {
+        let key = (text.len() >= REMEMBERED).then(|| Clean::key(digest(), What::Text(kind)));
         if text.len() < SHORTEST || key.as_ref().is_some_and(|key| self.clean.has(key)) {
             return Seen::default();
         }
@@ -261,8 +261,7 @@ impl PromptInjection {
     /// A request that uses a definition which would be withheld: the client may have been told of it otherwise.
     fn used(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         let Some((at, name, definition)) = asked_for(event, session) else { return };
-        let json = String::from_utf8_lossy(&definition.json);
-        let key = Clean::key(&json, What::Definition);
+        let key = Clean::key(definition.digest.half(), What::Definition);
         if self.clean.has(&key) {
             return;
         }
@@ -270,7 +269,7 @@ impl PromptInjection {
         let mut is_clean = true;
         definition.with_value(|value| {
             for text in value.subtree().filter_map(Value::as_str) {
-                let seen = self.find(&text, Kind::ToolDescription);
+                let seen = self.find((&text, &|| text_digest(&text)), Kind::ToolDescription);
                 is_clean &= seen.found.is_empty() && seen.doubt.is_none();
                 let heard = self.heard(event, (&text, Kind::ToolDescription), &seen, (at.id(), None), report);
                 for (rule, thousandths, why) in heard.found {

@@ -192,7 +192,7 @@ impl Secrets {
     fn look(&self, event: &Event<'_>, part: &Part<'_>, is_given: bool, told: &mut Told, report: &mut Report) {
         let text = part.text();
         let mut kinds: BTreeMap<(&str, Option<String>), OfKind<'_>> = BTreeMap::new();
-        for found in self.find(&text) {
+        for found in self.find(&text, part) {
             told.entry(part.id()).or_default().push(found.span.clone());
             let rule = rules::of(&found, is_given);
             let own = own_id(found.format).filter(|_| rule.holds_others);
@@ -210,8 +210,8 @@ impl Secrets {
         }
     }
 
-    fn find(&self, text: &str) -> Vec<Found<'_>> {
-        let key: Option<Key> = (text.len() >= REMEMBERED).then(|| lately::key(text, SPEC.name));
+    fn find(&self, text: &str, part: &Part<'_>) -> Vec<Found<'_>> {
+        let key: Option<Key> = (text.len() >= REMEMBERED).then(|| lately::key(part.digest(), SPEC.name));
         if key.as_ref().is_some_and(|key| self.clean.get(key).is_some()) {
             return Vec::new();
         }

@@ -32,7 +32,7 @@ use self::texts::Mention;
 use super::hidden_text::asked_for;
 use super::{Guard, GuardSpec, LARGE, LooksAt, RuleSpec};
 use crate::finding::called;
-use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -119,7 +119,8 @@ impl ToolPoisoning {
             let own: BTreeSet<&str> = names.iter().map(|name| &**name).collect();
             let others = Others::of(event, session, &own);
             for (element, name) in listing.list.elements().zip(&names) {
-                let held = self.read.get(kind, element.raw(), || texts::read(kind, element));
+                let json = element.raw();
+                let held = self.read.get((kind, Definition::text(json)), json.len(), || texts::read(kind, element));
                 let (alike, about) = (others.imitated(kind, name), held.about_others(&others));
                 let mut said = held.said.iter().chain(&alike).chain(&about).peekable();
                 let texts: Vec<_> = said.peek().map(|_| element.subtree().collect()).unwrap_or_default();
@@ -142,9 +143,8 @@ impl ToolPoisoning {
     fn used(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         let Some((at, name, definition)) = asked_for(event, session) else { return };
         let kind = definition.kind;
-        let json = String::from_utf8_lossy(&definition.json);
-        let held =
-            self.read.get(kind, &json, || definition.with_value(|value| texts::read(kind, value)).unwrap_or_default());
+        let read = || definition.with_value(|value| texts::read(kind, value)).unwrap_or_default();
+        let held = self.read.get((kind, definition.text), definition.json.len(), read);
         let mut told = BTreeSet::new();
         for said in &held.said {
             let Some(rule) = SPEC.rule(said.rule).filter(|rule| told.insert(rule.id)) else { continue };
@@ -201,14 +201,14 @@ const KEPT: usize = 8_192;
 const LONGEST_KEPT: usize = 64 * 1024;
 
 impl Read {
-    fn get(&self, kind: DefinitionKind, json: &str, read: impl FnOnce() -> Held) -> Arc<Held> {
-        let key = (kind, Digest(*blake3::hash(json.as_bytes()).as_bytes()));
+    /// What was read of the definition with that text, of so many bytes.
+    fn get(&self, key: (DefinitionKind, Digest), bytes: usize, read: impl FnOnce() -> Held) -> Arc<Held> {
         if let Some(held) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(held);
         }
         // Read without the lock, for it may take a while.
         let held = Arc::new(read());
-        if json.len() <= LONGEST_KEPT {
+        if bytes <= LONGEST_KEPT {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() >= KEPT {
                 kept.clear();

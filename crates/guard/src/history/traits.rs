@@ -57,8 +57,8 @@ impl Traits {
         }
         let (mut text, mut score, mut left) = (String::new(), 0, JUDGED);
         for part in texts {
-            let part = part.text();
-            score = score.max(orders::of(&part, &mut left));
+            let (part, value) = (part.text(), part);
+            score = score.max(orders::of(&part, || value.digest(), &mut left));
             let room = READ.saturating_sub(text.len() + 1);
             text.push_str(part.get(..part.floor_char_boundary(room)).unwrap_or_default());
             text.push('\n');

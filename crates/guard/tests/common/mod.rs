@@ -336,7 +336,8 @@ impl Case {
             if let Some(names) = pipeline.follow().and_then(|follow| follow.names(&event, &memory)) {
                 memory.is_named_by_client(&names);
             }
-            if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), &event, &session)) {
+            let has = |known_as| memory.has(known_as);
+            if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), has, &event, &session)) {
                 news.join(&mut memory);
             }
             let pins = Arc::make_mut(&mut server.pins);

@@ -165,6 +165,9 @@ pub(super) fn labels(names: &[LabelName]) -> ToolLabels {
 impl Options {
     /// What is known better of a tool.
     pub(super) fn entry(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Option<&ToolEntry> {
+        if self.tool.is_empty() {
+            return None;
+        }
         let name = format!("{server}/{tool}");
         let mut entries = self.tool.iter().filter(|entry| fits(&entry.name, &name)).peekable();
         // Most tools have no entry, and most entries are about all of their calls.
@@ -175,6 +178,9 @@ impl Options {
 
     /// Whether nobody else writes what the tool brings.
     pub(crate) fn trusts(&self, server: &str, tool: &str) -> bool {
+        if self.trusted.is_empty() {
+            return false;
+        }
         let name = format!("{server}/{tool}");
         self.trusted.iter().any(|pattern| fits(pattern, server) || fits(pattern, &name))
     }

@@ -2,6 +2,7 @@
 //! session asks for, is looked through once.
 
 use bartizan_detect::Kind;
+use bartizan_mcp::TextDigest;
 
 use crate::lately::{self, Key, Lately};
 
@@ -14,16 +15,16 @@ pub(super) struct Clean(Lately<()>);
 pub(super) enum What {
     /// As one text.
     Text(Kind),
-    /// As the JSON of a definition, of which each text is looked at.
+    /// As a definition, of which each text is looked at.
     Definition,
 }
 
 impl Clean {
-    /// The key of a text that is looked at as `what`.
-    pub(super) fn key(text: &str, what: What) -> Key {
+    /// The key of what has that digest and is looked at as `what`.
+    pub(super) fn key(digest: TextDigest, what: What) -> Key {
         match what {
-            What::Text(kind) => lately::key(text, kind.as_str()),
-            What::Definition => lately::key(text, "definition"),
+            What::Text(kind) => lately::key(digest, kind.as_str()),
+            What::Definition => lately::key(digest, "definition"),
         }
     }
 

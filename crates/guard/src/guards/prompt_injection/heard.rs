@@ -7,7 +7,7 @@ use std::cell::LazyCell;
 use std::ops::Range;
 
 use bartizan_detect::{CLASSIFIER, Found, Kind};
-use bartizan_mcp::NodeId;
+use bartizan_mcp::{NodeId, text_digest};
 
 use super::shown::Shown;
 use super::{Clean, PromptInjection, Seen, What, rules};
@@ -45,7 +45,7 @@ impl PromptInjection {
         if covering.is_empty() {
             return Heard::default();
         }
-        let key = Clean::key(text, What::Text(kind));
+        let key = Clean::key(text_digest(text), What::Text(kind));
         let opinions = event.evidence.iter().find_map(|evidence| match evidence {
             Evidence::Opinions(opinions) => Some(&**opinions),
             _ => None,

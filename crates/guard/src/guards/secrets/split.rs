@@ -34,13 +34,9 @@ struct Piece<'m> {
     length: usize,
 }
 
-/// Texts of one role, put together in the order in which they stand, and those of members of one name: between the texts of
-/// two blocks of content stands what type the second one is of.
+/// Texts of one role in the order in which they stand, each with the name of its member.
 #[derive(Default)]
-struct Group<'m> {
-    all: Joined<'m>,
-    by_name: BTreeMap<Cow<'m, str>, Joined<'m>>,
-}
+struct Group<'m>(Vec<(Cow<'m, str>, Part<'m>)>);
 
 /// Reports each secret that is put together of several texts, in each of them. Where one was `told` already, it is whole.
 pub(super) fn report(guard: &Secrets, event: &Event<'_>, mut told: Told, report: &mut Report) {
@@ -57,23 +53,41 @@ pub(super) fn report(guard: &Secrets, event: &Event<'_>, mut told: Told, report:
             group.report(guard, event, &mut told, report);
             (group, of) = (Group::default(), its);
         }
-        group.all.push(part);
-        group.by_name.entry(name.clone()).or_default().push(part);
+        group.0.push((name.clone(), part));
     }
     group.report(guard, event, &mut told, report);
 }
 
 impl Group<'_> {
+    /// All of them are put together, and those of one name: between the texts of two blocks of content stands what type the second
+    /// one is of.
     fn report(&self, guard: &Secrets, event: &Event<'_>, told: &mut Told, report: &mut Report) {
-        self.all.report(guard, event, told, report);
+        // Of one text there are no pieces.
+        if self.0.len() < 2 {
+            return;
+        }
+        Joined::of(self.0.iter().map(|(_, part)| part)).report(guard, event, told, report);
+        let mut by_name: BTreeMap<&str, Vec<&Part<'_>>> = BTreeMap::new();
+        for (name, part) in &self.0 {
+            by_name.entry(name).or_default().push(part);
+        }
         // Of one name only they are the same once more.
-        if self.by_name.len() > 1 {
-            self.by_name.values().for_each(|joined| joined.report(guard, event, told, report));
+        for parts in by_name.into_values().filter(|parts| (2..self.0.len()).contains(&parts.len())) {
+            Joined::of(parts.into_iter()).report(guard, event, told, report);
         }
     }
 }
 
 impl<'m> Joined<'m> {
+    fn of<'p>(parts: impl Iterator<Item = &'p Part<'m>>) -> Joined<'m>
+    where
+        'm: 'p,
+    {
+        let mut joined = Joined::default();
+        parts.for_each(|part| joined.push(*part));
+        joined
+    }
+
     fn push(&mut self, part: Part<'m>) {
         let text = part.text();
         let plain = text.trim();

@@ -57,7 +57,8 @@ impl Admitted {
 
 impl Admitted {
     fn of(message: Message) -> Admitted {
-        Admitted { message, slot: None, lacking: None, entry: None }
+        // It may wait for long until it is sent, and nobody reads it as a whole any more.
+        Admitted { message: message.settled(), slot: None, lacking: None, entry: None }
     }
 
     /// The id under which `bartizan why` explains it.

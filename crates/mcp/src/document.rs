@@ -14,7 +14,6 @@ use crate::{Limits, Rejection, TextDigest};
 ///
 /// The nodes are in the order of the text. An object is followed by its keys and values in turn, an array by its
 /// elements; `skip` is the index of the first node after a value and all it holds.
-#[derive(Clone)]
 pub struct Document {
     text: ByteString,
     nodes: Vec<Node>,
@@ -69,8 +68,13 @@ impl Document {
     }
 
     pub(crate) fn new(text: ByteString, nodes: Vec<Node>) -> Self {
-        let memo = Memo::of(&text, &nodes);
+        let memo = Memo::of(&nodes);
         Document { text, nodes, memo }
+    }
+
+    /// The same, with nothing found out of its texts yet.
+    pub(crate) fn settled(self) -> Document {
+        Document::new(self.text, self.nodes)
     }
 
     /// The bytes as they came.
@@ -129,6 +133,13 @@ impl Document {
     fn node(&self, id: NodeId) -> Node {
         const NONE: Node = Node { start: 0, end: 0, skip: u32::MAX, kind: NodeKind::Null, escaped: false };
         self.nodes.get(id.0 as usize).copied().unwrap_or(NONE)
+    }
+}
+
+impl Clone for Document {
+    /// Without what was found out of its texts.
+    fn clone(&self) -> Self {
+        Document::new(self.text.clone(), self.nodes.clone())
     }
 }
 
@@ -268,8 +279,9 @@ impl<'a> Value<'a> {
         if !matches!(node.kind, NodeKind::String | NodeKind::Key) {
             return None;
         }
-        let kept = self.document.memo.text(self.id).filter(|_| node.escaped);
-        Some(kept.map_or_else(|| crate::text::unquote(self.raw(), node.escaped), Cow::Borrowed))
+        let read = || crate::text::unquote(self.raw(), node.escaped);
+        let kept = if node.escaped { self.document.memo.text(self.id, || read().into()) } else { None };
+        Some(kept.map_or_else(read, Cow::Borrowed))
     }
 
     /// What names the decoded text of a string or key, worked out once for a document; see [`text_digest`](crate::text_digest).

@@ -14,6 +14,7 @@ use crate::{Edits, Fault, Id, Limits, NodeId, Rejection, names, subject};
 #[derive(Clone)]
 pub struct Message(Arc<Read>);
 
+#[derive(Clone)]
 struct Read {
     document: Document,
     kind: Kind,
@@ -56,6 +57,16 @@ impl Message {
         let method = members.method.map(|method| method.text().into());
         let parts = part::collect(&document);
         Ok(Message(Arc::new(Read { document, kind, id, method, body, parts })))
+    }
+
+    /// The same, without decoded texts that take memory: for what waits to be sent, and is not read any more.
+    #[must_use]
+    pub fn settled(self) -> Message {
+        if !self.0.document.memo.is_large() {
+            return self;
+        }
+        let Read { document, kind, id, method, body, parts } = Arc::unwrap_or_clone(self.0);
+        Message(Arc::new(Read { document: document.settled(), kind, id, method, body, parts }))
     }
 
     /// Which form it has.

@@ -20,13 +20,16 @@ use crate::words;
 
 /// Seeds the hashes of one conversation, so that nobody outside can tell what has the same one.
 #[derive(Debug, Clone)]
-pub struct Key(FixedState);
+pub struct Key {
+    state: FixedState,
+    seed: u64,
+}
 
 impl Key {
     /// From a number that nobody can guess.
     #[must_use]
     pub fn new(seed: u64) -> Key {
-        Key(FixedState::with_seed(seed))
+        Key { state: FixedState::with_seed(seed), seed }
     }
 
     pub(crate) fn hash(&self, text: &str) -> u64 {
@@ -34,7 +37,7 @@ impl Key {
     }
 
     fn hash_bytes(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = self.state.build_hasher();
         hasher.write(bytes);
         hasher.finish()
     }
@@ -55,9 +58,23 @@ impl Key {
         hash | 1
     }
 
-    /// A row of texts, each told from the next.
-    pub fn names<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
-        let mut hasher = self.0.build_hasher();
+    /// What names a row of texts, each told from the next, as a whole. Whoever writes a result chooses each byte of it, and sees whether it was
+    /// taken for another one: for this, unlike for values, no hash will do that is only fast.
+    #[must_use]
+    pub fn whole<'t>(&self, texts: impl Iterator<Item = &'t str>) -> u128 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.seed.to_le_bytes());
+        for text in texts {
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        let mut half = [0; 16];
+        half.iter_mut().zip(hasher.finalize().as_bytes()).for_each(|(to, from)| *to = *from);
+        u128::from_le_bytes(half)
+    }
+
+    /// A row of names.
+    pub(crate) fn names<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
+        let mut hasher = self.state.build_hasher();
         for name in names {
             hasher.write_usize(name.len());
             hasher.write(name.as_bytes());
@@ -101,8 +118,8 @@ pub struct Brought {
     pub(crate) things: Vec<u64>,
     /// Which item it is, if it is one that can be answered.
     pub(crate) item: Option<Item>,
-    /// What tells it from all other results; 0 if that is not asked.
-    pub(crate) known_as: u64,
+    /// What tells it from all other results, if that is asked.
+    pub(crate) known_as: Option<u128>,
     /// Whether it holds more than is read.
     pub(crate) cut: bool,
 }
@@ -180,10 +197,10 @@ impl Brought {
         Brought { item, ..self }
     }
 
-    /// The same, to be known again by that hash of all that it was made of ([`Memory::has`](crate::Memory::has)).
+    /// The same, to be known again by that name of all that it was made of ([`Key::whole`], [`Memory::has`](crate::Memory::has)).
     #[must_use]
-    pub fn known_as(self, hash: u64) -> Brought {
-        Brought { known_as: hash, ..self }
+    pub fn known_as(self, name: u128) -> Brought {
+        Brought { known_as: Some(name), ..self }
     }
 
     /// Whether there is nothing to remember.

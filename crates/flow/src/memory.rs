@@ -98,7 +98,7 @@ pub struct Memory {
     /// Which file, or what else that calls name, is in which private result.
     things: HashMap<u64, u32, Hashed>,
     /// What was brought as a whole: what comes again the same brings nothing new.
-    whole: HashSet<u64, Hashed>,
+    whole: HashSet<u128, Hashed>,
     forgets: bool,
 }
 
@@ -185,16 +185,17 @@ impl Memory {
         let table = |capacity: usize, entry: usize| capacity * (entry + 1) * 8 / 7;
         table(self.fields.capacity(), 8 + size_of::<Seen>())
             + table(self.rows.capacity() + self.things.capacity(), 16)
-            + table(self.alone.capacity() + self.facts.capacity() + self.whole.capacity(), 8)
+            + table(self.alone.capacity() + self.facts.capacity(), 8)
+            + table(self.whole.capacity(), 16)
             + self.words.bytes.capacity()
             + self.words.starts.capacity() * 16
             + self.items.capacity() * size_of::<(Item, u32)>()
             + self.sources.capacity() * size_of::<Source>()
     }
 
-    /// Whether what is known by that hash was brought, and all of it is remembered ([`Brought::known_as`]).
+    /// Whether what is known by that name was brought, and all of it is remembered ([`Brought::known_as`]).
     #[must_use]
-    pub fn has(&self, known_as: u64) -> bool {
+    pub fn has(&self, known_as: u128) -> bool {
         self.whole.contains(&known_as)
     }
 
@@ -251,9 +252,7 @@ impl Memory {
                 held.entry(*hash).or_insert(number);
             }
         }
-        if brought.known_as != 0 && !self.forgets {
-            self.whole.insert(brought.known_as);
-        }
+        self.whole.extend(brought.known_as.filter(|_| !self.forgets));
         self.forgets |= forgot;
         Some(number)
     }

@@ -16,23 +16,34 @@ pub struct Follow(pub(crate) Arc<Options>);
 
 /// What an admitted message brings, to be added to the memory of its conversation.
 #[derive(Debug)]
-pub struct News {
-    source: Source,
-    brought: Brought,
+pub struct News(Brings);
+
+#[derive(Debug)]
+enum Brings {
+    /// What was not there before.
+    New(Box<(Source, Brought)>),
+    /// What was there when it was judged, by its name.
+    Again(u128),
 }
 
 impl Follow {
-    /// What a message brings, as it reaches the client, if `has` does not tell that it was brought before. This takes as long as it
-    /// takes to read it.
+    /// What a message brings, as it reaches the client. This takes as long as it takes to read it, unless `has` tells that it was brought
+    /// before.
     #[must_use]
-    pub fn news(&self, key: &Key, has: impl FnOnce(u64) -> bool, event: &Event<'_>, session: &Session) -> Option<News> {
+    pub fn news(
+        &self,
+        key: &Key,
+        has: impl FnOnce(u128) -> bool,
+        event: &Event<'_>,
+        session: &Session,
+    ) -> Option<News> {
         let asked = flow::asked(event);
         let asked = asked.as_ref().map(Document::root);
         let (source, labels) = flow::brings(&self.0, event, session, asked)?;
         let content = event.message.result().or_else(|| event.message.error())?;
         let known_as = known_as(key, (event, content), &source, labels);
         if has(known_as) {
-            return None;
+            return Some(News(Brings::Again(known_as)));
         }
         let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings).known_as(known_as);
         let is_private = labels.has(ToolLabel::PrivateData);
@@ -48,7 +59,7 @@ impl Follow {
             Some(uri) => brought.of_resource(key, uri),
             None => brought,
         };
-        (!brought.is_empty()).then_some(News { source, brought })
+        (!brought.is_empty()).then_some(News(Brings::New(Box::new((source, brought)))))
     }
 
     /// The arguments of a call, if it is one that is held against where its values were before.
@@ -88,20 +99,35 @@ impl Follow {
             is_vouched: true,
             is_inside: false,
         };
-        (!brought.is_empty()).then_some(News { source, brought })
+        (!brought.is_empty()).then_some(News(Brings::New(Box::new((source, brought)))))
     }
 }
 
 impl News {
     /// Adds it to what is remembered; by which number it is known there, if it is.
     pub fn join(&self, memory: &mut Memory) -> Option<u32> {
-        memory.bring(self.source.clone(), &self.brought)
+        match &self.0 {
+            Brings::New(held) => memory.bring(held.0.clone(), &held.1),
+            Brings::Again(name) => {
+                if !memory.has(*name) {
+                    // Somebody had it forgotten since the message was judged, and it is not read again for that.
+                    memory.give_up();
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether it takes memory.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        matches!(self.0, Brings::New(..))
     }
 }
 
-/// A hash of all that makes what a result brings: whoever polls gets the same one again and again, and all that it fills would
+/// What names all that makes what a result brings: whoever polls gets the same one again and again, and all that it fills would
 /// be missing for others.
-fn known_as(key: &Key, (event, content): (&Event<'_>, Value<'_>), source: &Source, labels: ToolLabels) -> u64 {
+fn known_as(key: &Key, (event, content): (&Event<'_>, Value<'_>), source: &Source, labels: ToolLabels) -> u128 {
     let Source { server, tool, entry: _, is_untrusted: _, is_private: _, is_vouched, is_inside } = source;
     let call = event.answers;
     let method = call.map_or("", |call| &call.method);
@@ -111,7 +137,7 @@ fn known_as(key: &Key, (event, content): (&Event<'_>, Value<'_>), source: &Sourc
     let is = |is: bool| if is { "1" } else { "" };
     let labels = labels.iter().map(|label| -> &str { label.as_str() });
     let texts: [&str; 6] = [server, tool.as_deref().unwrap_or_default(), method, uri, is(*is_vouched), is(*is_inside)];
-    key.names(texts.into_iter().chain(labels).chain([arguments, content.raw()])) | 1
+    key.whole(texts.into_iter().chain(labels).chain([arguments, content.raw()]))
 }
 
 /// Where the values of a call were before, if that was found out.
@@ -138,13 +164,14 @@ fn readings(text: &str) -> Vec<String> {
 mod tests {
     use std::cell::Cell;
 
+    use bartizan_flow::Bounds;
     use bartizan_mcp::{Limits, Message};
 
     use super::*;
     use crate::{CallSummary, Direction, Pins, Pipeline, Principal, ServerProfile, Settings, Timestamp};
 
-    /// By which hash a result of a tool would be known.
-    fn hash(pipeline: &Pipeline, server: &str, call: &str, result: &str) -> u64 {
+    /// By which name a result of a tool would be known.
+    fn name(pipeline: &Pipeline, server: &str, call: &str, result: &str) -> u128 {
         let message =
             |body: &str| Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#), &Limits::default()).unwrap();
         let call = CallSummary::of(&message(&format!(r#""method":"tools/call","params":{call}"#))).unwrap();
@@ -160,14 +187,20 @@ mod tests {
             now: Timestamp(0),
         };
         let (seen, session) = (Cell::new(0), Session::default());
-        let has = |hash| {
-            seen.set(hash);
+        let has = |name| {
+            seen.set(name);
             false
         };
         let follow = pipeline.follow().unwrap();
-        assert!(follow.news(&Key::new(7), has, &event, &session).is_some());
-        assert!(follow.news(&Key::new(7), |hash| hash == seen.get(), &event, &session).is_none(), "known by it");
-        assert_ne!(seen.get(), 0, "which stands for a result that is not to be known again");
+        let first = follow.news(&Key::new(7), has, &event, &session).unwrap();
+        let again = follow.news(&Key::new(7), |name| name == seen.get(), &event, &session).unwrap();
+        assert!(first.is_new() && !again.is_new(), "known by it");
+        let mut memory = Memory::new(Key::new(7), Bounds::default());
+        assert!(first.join(&mut memory).is_some() && again.join(&mut memory).is_none());
+        assert!(!memory.forgets() && memory.len() == 1);
+        // It was forgotten meanwhile.
+        let mut memory = Memory::new(Key::new(7), Bounds::default());
+        assert!(again.join(&mut memory).is_none() && memory.forgets());
         seen.get()
     }
 
@@ -184,17 +217,17 @@ mod tests {
         let (call, result) =
             (r#"{"name":"list","arguments":{"page":1}}"#, r#"{"content":[{"type":"text","text":"Hello, Bob"}]}"#);
         let all = [
-            hash(&plain, "mail", call, result),
-            hash(&plain, "mails", call, result),
-            hash(&plain, "mail", r#"{"name":"lists","arguments":{"page":1}}"#, result),
-            hash(&plain, "mail", r#"{"name":"list","arguments":{"page":2}}"#, result),
-            hash(&plain, "mail", r#"{"name":"list"}"#, result),
-            hash(&plain, "mail", call, r#"{"content":[{"type":"text","text":"Hello, Eve"}]}"#),
-            hash(&labelled, "mail", call, result),
-            hash(&trusting, "mail", call, result),
+            name(&plain, "mail", call, result),
+            name(&plain, "mails", call, result),
+            name(&plain, "mail", r#"{"name":"lists","arguments":{"page":1}}"#, result),
+            name(&plain, "mail", r#"{"name":"list","arguments":{"page":2}}"#, result),
+            name(&plain, "mail", r#"{"name":"list"}"#, result),
+            name(&plain, "mail", call, r#"{"content":[{"type":"text","text":"Hello, Eve"}]}"#),
+            name(&labelled, "mail", call, result),
+            name(&trusting, "mail", call, result),
         ];
-        assert_eq!(all[0], hash(&plain, "mail", call, result));
-        let apart: std::collections::BTreeSet<u64> = all.into_iter().collect();
+        assert_eq!(all[0], name(&plain, "mail", call, result));
+        let apart: std::collections::BTreeSet<u128> = all.into_iter().collect();
         assert_eq!(apart.len(), all.len());
     }
 }

@@ -113,3 +113,19 @@ fn the_digests_of_the_cases_are_right() {
     let digest = secrets::digest("a key of the operator's", token);
     assert!(text.contains(&digest), "write {digest}");
 }
+
+/// A name belongs to all texts of a list, however many these are and however long it is.
+#[test]
+fn a_long_name_is_not_copied_for_each_text() {
+    let (pipeline, scanner) = (pipeline(), Scanner::built_in());
+    let sample = samples(&scanner, 4).into_iter().find(|sample| sample.id == "github").unwrap();
+    let halves = sample.text.split_at(sample.text.len() / 2);
+    // With an escape, it is made anew wherever it is read: 200 KB each for 50,000 texts would be 10 GB.
+    let name = format!("\n{}", "n".repeat(200_000));
+    for (texts, is_found) in [(vec![""; 50_000], false), ([vec![""; 50_000], vec![halves.0, halves.1]].concat(), true)]
+    {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "arguments": {&name: texts}}});
+        let verdict = common::judge(&pipeline, &common::message(&call.to_string()), Direction::ToServer);
+        assert_eq!(matches!(verdict.decision, Decision::Deny(_)), is_found);
+    }
+}

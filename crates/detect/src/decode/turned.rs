@@ -296,6 +296,16 @@ impl Apart {
         self.from.resize(self.text.len(), (place(from.start), place(from.end)));
     }
 
+    /// Puts the last letter, at `index`, into a row of its own, as what is before it has another sign.
+    fn begin_with_last(&mut self, index: usize, gap: Range<usize>) {
+        let Some(last) = self.text.get(index..).and_then(|rest| rest.chars().next_back()) else { return };
+        let from = self.from(self.text.len() - last.len_utf8());
+        self.text.truncate(index);
+        self.from.truncate(index);
+        self.push('\n', gap);
+        self.push(last, from);
+    }
+
     fn from(&self, at: usize) -> Range<usize> {
         self.from.get(at).map_or(0..0, |(start, end)| *start as usize..*end as usize)
     }
@@ -306,6 +316,8 @@ fn spaced(line: &str, start: usize) -> Option<(String, Map)> {
     let mut out = Apart::default();
     let (mut letters, mut begun, mut at) = (0, false, 0);
     let (mut longest, mut sign) = (0, None);
+    // How many are in this row, and where its last one was put, with what is before that.
+    let (mut row, mut last) = (0_usize, (0, 0..0));
     for (index, c) in line.char_indices() {
         let alone = |text: &str| text.chars().next().is_none_or(|next| !next.is_alphanumeric());
         let after = line.get(index + c.len_utf8()..).unwrap_or_default();
@@ -315,8 +327,17 @@ fn spaced(line: &str, start: usize) -> Option<(String, Map)> {
             continue;
         }
         let between = line.get(at..index).unwrap_or_default();
-        let apart = begun && is_gap(between) && sign.is_none_or(|sign| between.starts_with(sign));
+        let gap = begun && is_gap(between);
+        let goes_on = sign.is_none_or(|sign| between.starts_with(sign));
+        if gap && !goes_on && (row == 2 || row > 2 && last.1.len() > 1) {
+            // `Room 3. I g n o r e`: what is before the first letter is the end of a sentence.
+            out.begin_with_last(last.0, last.1.clone());
+            (row, letters) = (1, usize::from(out.text.ends_with(char::is_alphabetic)));
+        }
+        let apart = gap && (goes_on || row == 1);
         sign = between.chars().next().filter(|_| apart);
+        row = if apart { row + 1 } else { 1 };
+        last = (out.text.len(), start + at..start + index);
         if !apart {
             letters = 0;
         } else if between.chars().count() > 1 {

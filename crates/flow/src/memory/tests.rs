@@ -309,11 +309,11 @@ fn what_comes_again_the_same_is_known_and_tells_nothing_new() {
     let fill = |skips: bool| {
         let mut memory = Memory::new(Key::new(7), Bounds::default());
         for (turn, result) in results.iter().cycle().take(30).enumerate() {
-            let hash = memory.key().names([*result].into_iter()) | 1;
-            assert_eq!(memory.has(hash), turn >= results.len(), "{turn}");
-            if !(skips && memory.has(hash)) {
+            let name = memory.key().whole([*result].into_iter());
+            assert_eq!(memory.has(name), turn >= results.len(), "{turn}");
+            if !(skips && memory.has(name)) {
                 let brought = Brought::of(memory.key(), parse(result).result().unwrap(), true, &|_| Vec::new());
-                memory.bring(Source::of(&"s".into(), Some(&"t".into()), untrusted), &brought.known_as(hash));
+                memory.bring(Source::of(&"s".into(), Some(&"t".into()), untrusted), &brought.known_as(name));
             }
         }
         memory

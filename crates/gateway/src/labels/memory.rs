@@ -112,7 +112,7 @@ impl Held {
     fn add(&mut self, news: &News) -> Option<Number> {
         let full = self.total.is_full();
         let memory = self.get()?;
-        let number = if full {
+        let number = if full && news.is_new() {
             memory.give_up();
             None
         } else {

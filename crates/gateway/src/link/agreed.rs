@@ -129,6 +129,8 @@ impl Link {
     ) -> Result<Admitted, Refusal> {
         let since = Instant::now();
         let Some(id) = refusal.waits() else { return Err(refusal) };
+        // People take their time.
+        let message = message.settled();
         let decided = tokio::select! {
             decided = self.gateway.agreements.decided(id, patience) => decided,
             () = self.cancelled(&message, since) => false,

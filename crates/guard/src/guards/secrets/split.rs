@@ -34,18 +34,21 @@ struct Piece<'m> {
     length: usize,
 }
 
-/// Texts of one role in the order in which they stand, each with the name of its member.
+/// Texts of one role in the order in which they stand, each with the number of its member's name: a name may be as long as the
+/// message, and have as many texts.
 #[derive(Default)]
-struct Group<'m>(Vec<(Cow<'m, str>, Part<'m>)>);
+struct Group<'m>(Vec<(usize, Part<'m>)>);
 
 /// Reports each secret that is put together of several texts, in each of them. Where one was `told` already, it is whole.
 pub(super) fn report(guard: &Secrets, event: &Event<'_>, mut told: Told, report: &mut Report) {
     let mut group = Group::default();
     let mut of: Option<(PartKind, Option<NodeId>)> = None;
-    let mut name = Cow::Borrowed("");
+    let mut names: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
+    let mut name = usize::MAX;
     for part in event.message.parts() {
         if part.is_key() {
-            name = part.text();
+            let next = names.len();
+            name = *names.entry(part.text()).or_insert(next);
             continue;
         }
         let its = Some((part.kind, part.element));
@@ -53,7 +56,7 @@ pub(super) fn report(guard: &Secrets, event: &Event<'_>, mut told: Told, report:
             group.report(guard, event, &mut told, report);
             (group, of) = (Group::default(), its);
         }
-        group.0.push((name.clone(), part));
+        group.0.push((name, part));
     }
     group.report(guard, event, &mut told, report);
 }
@@ -62,14 +65,15 @@ impl Group<'_> {
     /// All of them are put together, and those of one name: between the texts of two blocks of content stands what type the second
     /// one is of.
     fn report(&self, guard: &Secrets, event: &Event<'_>, told: &mut Told, report: &mut Report) {
-        // Of one text there are no pieces.
-        if self.0.len() < 2 {
+        // Of one text there are no pieces, but both ends of a long one may be.
+        let is_short = |(_, part): &(usize, Part<'_>)| part.value.raw().len() <= 2 * REACH;
+        if self.0.len() < 2 && self.0.iter().all(is_short) {
             return;
         }
         Joined::of(self.0.iter().map(|(_, part)| part)).report(guard, event, told, report);
-        let mut by_name: BTreeMap<&str, Vec<&Part<'_>>> = BTreeMap::new();
+        let mut by_name: BTreeMap<usize, Vec<&Part<'_>>> = BTreeMap::new();
         for (name, part) in &self.0 {
-            by_name.entry(name).or_default().push(part);
+            by_name.entry(*name).or_default().push(part);
         }
         // Of one name only they are the same once more.
         for parts in by_name.into_values().filter(|parts| (2..self.0.len()).contains(&parts.len())) {

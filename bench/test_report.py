@@ -136,7 +136,7 @@ class Published(unittest.TestCase):
         page, summary = publish.page(lines), publish.summary(lines)
         self.assertTrue(page.startswith("These are from an a machine, 2001-02-03; 1 round of 2 s"))
         self.assertIn("| bartizan | 16 | 50 |", page)
-        self.assertIn("| 1 KiB: **Bartizan**, every guard on, every message recorded | 50 | 100 µs | 40.0 µs | 0.50 |",
+        self.assertIn("| 1 KiB: **Bartizan**, guards as by default, every message recorded | 50 | 100 µs | 40.0 µs | 0.50 |",
                       summary)
         self.assertIn("First answer 10 ms after start; 1 MiB resident when idle, – MiB", summary)
         self.assertNotIn("missed", summary)

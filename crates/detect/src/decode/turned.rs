@@ -275,7 +275,15 @@ fn leet(line: &str, start: usize) -> Option<(String, Map)> {
     (sense >= MIN_WORDS - 1).then_some(())?;
     let mut map = Map::default();
     map.copied(0, start);
-    Some((line.chars().map(|c| if c.is_ascii() { char::from(letter(c as u8)) } else { c }).collect(), map))
+    let bytes = line.as_bytes();
+    let in_word = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_part(*byte));
+    let meant = |(at, c): (usize, char)| match c {
+        // A sign by itself is none of a word: the edge of a cell would hide where what is in it begins.
+        _ if !c.is_ascii() => c,
+        _ if !c.is_ascii_alphanumeric() && !in_word(at.checked_sub(1)) && !in_word(Some(at + 1)) => c,
+        _ => char::from(letter(c as u8)),
+    };
+    Some((line.char_indices().map(meant).collect(), map))
 }
 
 /// The fewest letters in a row that stand apart.

@@ -69,7 +69,7 @@ impl Known {
     const MOST: usize = 4_096;
 
     fn get(&mut self, kind: DefinitionKind, text: &[u8]) -> Option<Arc<Definition>> {
-        let key = (kind, Digest(*blake3::hash(text).as_bytes()));
+        let key = (kind, Definition::text(text));
         if let Some(held) = self.0.get(&key) {
             return Some(Arc::clone(held));
         }

@@ -188,13 +188,13 @@ impl Definition {
     /// The same, which is the one that another session has if its text is the same: servers list the same to all.
     pub(crate) fn shared(kind: DefinitionKind, element: Value<'_>, all: &Definitions) -> Option<Arc<Definition>> {
         let name = kind.name_of(element)?;
-        let text = Definition::text(element.raw());
+        let text = Definition::text(element.raw().as_bytes());
         Some(all.get((kind, text), || Definition::named(kind, &name, element)))
     }
 
     /// The digest of a definition's text as it stands.
-    pub(crate) fn text(json: &str) -> Digest {
-        Digest(*blake3::hash(json.as_bytes()).as_bytes())
+    pub(crate) fn text(json: &[u8]) -> Digest {
+        Digest(*blake3::hash(json).as_bytes())
     }
 
     fn named(kind: DefinitionKind, name: &str, element: Value<'_>) -> Definition {
@@ -204,7 +204,7 @@ impl Definition {
             digest: Digest::of(element),
             // A copy, so that a definition does not keep the whole list it came in alive.
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
-            text: Definition::text(element.raw()),
+            text: Definition::text(element.raw().as_bytes()),
             compiled: OnceLock::new(),
             nature: OnceLock::new(),
         }

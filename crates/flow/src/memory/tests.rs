@@ -254,9 +254,9 @@ fn all_that_is_remembered_has_a_bound() {
             |count: u64| (0..count).map(|n| (turn * count + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect::<Vec<_>>();
         let prose = vec![1; 60];
         let brought = Brought { fields: of(9), rows: of(8), facts: of(2), prose, ..Brought::default() };
-        memory.bring(Source::of(&"s".into(), None, labels), &brought);
+        memory.bring(Source::of(&"s".into(), None, labels), &brought.known_as(turn.into()));
     }
-    assert!(memory.forgets());
+    assert!(memory.forgets() && memory.has(0));
     assert!(memory.bytes() <= Bounds::MOST_BYTES, "{}", memory.bytes());
 }
 

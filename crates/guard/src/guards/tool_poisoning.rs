@@ -120,7 +120,7 @@ impl ToolPoisoning {
             let others = Others::of(event, session, &own);
             for (element, name) in listing.list.elements().zip(&names) {
                 let json = element.raw();
-                let held = self.read.get((kind, Definition::text(json)), json.len(), || texts::read(kind, element));
+                let held = self.read.get((kind, Definition::text(json.as_bytes())), json.len(), || texts::read(kind, element));
                 let (alike, about) = (others.imitated(kind, name), held.about_others(&others));
                 let mut said = held.said.iter().chain(&alike).chain(&about).peekable();
                 let texts: Vec<_> = said.peek().map(|_| element.subtree().collect()).unwrap_or_default();

@@ -13,8 +13,9 @@ from pathlib import Path
 import report
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = ["direct", report.FLOOR, "nginx", report.GATEWAY, report.FRESH]
+PEERS = ["direct", report.FLOOR, report.BUSY, "nginx", report.GATEWAY, report.FRESH]
 NAMES = {report.FLOOR: "a bare hyper proxy", "nginx": "nginx",
+         report.BUSY: f"the same, busy for {report.BUSY_US} µs a call besides",
          report.GATEWAY: "**Bartizan**, guards as by default, every message recorded",
          report.FRESH: "**Bartizan**, and no text twice"}
 MARKED = re.compile(r"(<!-- bench begin -->\n).*?(\n<!-- bench end -->)", re.S)

@@ -7,6 +7,9 @@ SIZES = {1_024: "1 KiB", 10_000: "10 KB", 100_000: "100 KB", 1_000_000: "1 MB"}
 FLOOR, GATEWAY = "hyper floor", "bartizan"
 # The same with a text in each call that was in none before.
 FRESH = "bartizan, fresh texts"
+# The floor, kept busy over each call for as many µs: about what a gateway has to do.
+BUSY_US = 150
+BUSY = f"hyper floor, busy {BUSY_US} µs"
 MISSED = "MISSED"
 
 # What the product promises: what is measured, how it must compare, the bound, how it is written.
@@ -25,6 +28,7 @@ STAGED = [1_024, 1_000_000]
 BUDGET = {"http": 19, "edge": 10, "schema": 8, "record": 6, "guards": None, "whole": 43, "identity": 2, "token": 2, "policy": 14}
 STAGES = {
     "http": "HTTP both ways: the bare hyper proxy",
+    "woken": f"— the same for a proxy that is busy for {BUSY_US} µs more, so that its peers sleep",
     "edge": "scan, parts, routing, session",
     "read": "— of which scan and parts",
     "schema": "schema",
@@ -99,6 +103,8 @@ class Results:
             found[name] = median(values) if values else None
         if None in found.values():
             return None
+        busy = self.cell(BUSY, payload, connections, "cpu_us")
+        found["woken"] = None if busy is None else busy - BUSY_US
         found["edge"] = found["whole"] - sum(found[name] for name in ("http", "schema", "record", "guards"))
         return found
 
@@ -157,7 +163,8 @@ def stage_tables(results, payloads):
     for payload in payloads:
         stages = results.stages(payload)
         if stages:
-            rows = [stage_row(stages, name, BUDGET.get(name) if payload == 1_024 else None) for name in STAGES]
+            rows = [stage_row(stages, name, BUDGET.get(name) if payload == 1_024 else None) for name in STAGES
+                    if stages[name] is not None]
             heads = ["stage", "CPU µs", "÷ floor", "budget µs", "verdict"]
             texts.append(f"### Stages of one call, {SIZES.get(payload, payload)} each way\n\n{table(heads, rows)}")
     return "\n\n".join(texts)

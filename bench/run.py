@@ -156,7 +156,7 @@ class Bench:
     def peers(self):
         """Everything to measure over HTTP; those that cannot be are named with the reason."""
         found = {}
-        for make in (Floor, Bartizan) if self.options.stages else (Direct, Floor, Nginx, Bartizan):
+        for make in (Floor, Busy, Bartizan) if self.options.stages else (Direct, Floor, Busy, Nginx, Bartizan):
             try:
                 found[make.name] = make(self)
             except Skip as reason:
@@ -199,6 +199,16 @@ class Floor(Proxy):
         self.command = [bench.options.release / "bench-floor", listen, origin]
 
 
+class Busy(Floor):
+    """What moving bytes costs whoever has something else to do; only where stages are measured against it."""
+
+    name = report.BUSY
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.command += ["--busy", report.BUSY_US]
+
+
 class Nginx(Proxy):
     name = "nginx"
 
@@ -227,7 +237,7 @@ def measure_starts(bench, peers):
     """Each proxy is started and ended a few times, one after another, before anything else runs."""
     for n in range(bench.options.starts):
         for peer in peers.values():
-            if peer.command:
+            if peer.command and peer.name != report.BUSY:
                 settle = 0.2 if bench.options.quick else 1.0
                 call = ["--url", peer.url, "--protocol", bench.options.protocol, "--settle", settle]
                 found = bench.load("start", call, on_core(bench.far, peer.command), peer.env)
@@ -244,6 +254,8 @@ def measure_round(bench, peers, n, upstream):
     for payload in bench.options.payloads:
         for connections in bench.options.connections:
             for name, peer in ready.items():
+                if name == report.BUSY and (payload, connections) != (report.STAGED[0], 16):
+                    continue
                 watch = ["--watch", f"upstream={upstream.pid}"]
                 if name in processes:
                     watch += ["--watch", f"gateway={processes[name].pid}"]

@@ -111,6 +111,13 @@ class Stages(unittest.TestCase):
         parts = [stages[name] for name in ("http", "edge", "schema", "record", "guards")]
         self.assertAlmostEqual(sum(parts), stages["whole"])
 
+    def test_a_busy_floor_is_told_without_what_kept_it_busy(self):
+        lines = self.lines(1_024)
+        self.assertNotIn("sleep", report.stage_tables(report.Results(lines), report.STAGED))
+        busy = cell(report.BUSY, 50, cpu=(report.BUSY_US + 40) / 1_000)
+        self.assertAlmostEqual(report.Results([*lines, busy]).stages(1_024)["woken"], 40)
+        self.assertIn("its peers sleep | 40.0 |", report.stage_tables(report.Results([*lines, busy]), report.STAGED))
+
     def test_each_stage_has_its_verdict(self):
         for scale, word in [(0.99, "met"), (1.01, report.MISSED)]:
             self.assertEqual(self.verdicts(self.lines(1_024, scale)), [word, word, "", word, word, "", word, word, word, word])

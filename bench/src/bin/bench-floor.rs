@@ -1,9 +1,13 @@
 //! A bare hyper reverse proxy: the floor under any HTTP/1.1 gateway written on hyper.
 //!
 //! It forwards every request to one origin, streams both bodies and looks at neither.
+//!
+//! With `--busy` it also keeps its core busy for a while over each call, and so finds out what moving bytes costs whoever has something else to do:
+//! client and origin fall asleep meanwhile, and waking them takes longer than handing something to those that are awake.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use http::{Request, Response, StatusCode};
@@ -22,6 +26,9 @@ struct Options {
     listen: SocketAddr,
     /// Address every request is forwarded to
     origin: SocketAddr,
+    /// Microseconds of doing nothing of use for each call, half of them on each way
+    #[arg(long, default_value_t = 0)]
+    busy: u64,
 }
 
 type Body = Either<Incoming, Empty<Bytes>>;
@@ -32,20 +39,30 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(serve(stream, options.origin));
+        tokio::spawn(serve(stream, options.origin, Duration::from_micros(options.busy) / 2));
     }
 }
 
-async fn serve(stream: TcpStream, origin: SocketAddr) {
+async fn serve(stream: TcpStream, origin: SocketAddr, busy: Duration) {
     let _ = stream.set_nodelay(true);
     // One upstream connection for each client connection; HTTP/1.1 keeps them in step.
     let upstream = Mutex::new(None);
     let service = service_fn(|request| async {
         let mut held = upstream.lock().await;
-        Ok::<_, Infallible>(forward(request, &mut held, origin).await.unwrap_or_else(bad_gateway))
+        keep_busy(busy);
+        let response = forward(request, &mut held, origin).await.unwrap_or_else(bad_gateway);
+        keep_busy(busy);
+        Ok::<_, Infallible>(response)
     });
     let server = hyper::server::conn::http1::Builder::new();
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+fn keep_busy(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        std::hint::spin_loop();
+    }
 }
 
 async fn forward(

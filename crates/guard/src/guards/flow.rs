@@ -117,30 +117,34 @@ pub(crate) fn brings(
     session: &Session,
     asked: Option<Value<'_>>,
 ) -> Option<(Source, ToolLabels)> {
+    let labels = labels_of(options, event, session, asked)?;
+    let (call, result) = (event.answers?, event.message.result());
+    let server = &event.server.name;
+    let is_inside = call.tool.as_ref().zip(result).is_some_and(|(tool, result)| is_inside(tool, asked, result));
+    let is_vouched = options.trusts(server, call.tool.as_deref().unwrap_or_default());
+    let named = call.tool.as_ref().or(call.uri.as_ref());
+    Some((Source { is_vouched, is_inside, ..Source::of(server, named, labels) }, labels))
+}
+
+/// The labels of what a message brings as the answer to a call with these arguments; none, if it brings nothing.
+fn labels_of(options: &Options, event: &Event<'_>, session: &Session, asked: Option<Value<'_>>) -> Option<ToolLabels> {
     if event.direction != Direction::ToClient || !has_content(event.message) {
         return None;
     }
     let call = event.answers?;
     let server = &event.server.name;
-    let labels = match (&*call.method, &call.tool) {
-        (method::TOOLS_CALL, Some(tool)) => {
-            options.brings((server, tool), asked, Known::of(event, session))
-        }
+    match (&*call.method, &call.tool) {
+        (method::TOOLS_CALL, Some(tool)) => Some(options.brings((server, tool), asked, Known::of(event, session))),
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
             let uris = contents.into_iter().flat_map(Value::elements).map(|held| held.get("uri").map(Value::text));
             // All that any of it is; one that says of itself nothing is whatever nobody has named. What it was asked for as the server cannot say
             // otherwise.
             let said = uris.map(Option::unwrap_or_default).chain(call.uri.as_deref().map(Cow::Borrowed));
-            said.map(|uri| options.of_resource(server, &uri)).flat_map(ToolLabels::iter).collect()
+            Some(said.map(|uri| options.of_resource(server, &uri)).flat_map(ToolLabels::iter).collect())
         }
-        _ => return None,
-    };
-    let result = event.message.result();
-    let is_inside = call.tool.as_ref().zip(result).is_some_and(|(tool, result)| is_inside(tool, asked, result));
-    let is_vouched = options.trusts(server, call.tool.as_deref().unwrap_or_default());
-    let named = call.tool.as_ref().or(call.uri.as_ref());
-    Some((Source { is_vouched, is_inside, ..Source::of(server, named, labels) }, labels))
+        _ => None,
+    }
 }
 
 /// Whether anything comes with a result besides that it is one.
@@ -187,7 +191,7 @@ fn says_something(message: &Message) -> bool {
 impl Guard for Flow {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         let asked = asked(event);
-        if let Some((_, labels)) = brings(&self.0, event, session, asked.as_ref().map(Document::root)) {
+        if let Some(labels) = labels_of(&self.0, event, session, asked.as_ref().map(Document::root)) {
             if labels.has(ToolLabel::PrivateData) {
                 report.label(Labels::of(Label::PrivateData));
             }

@@ -87,11 +87,35 @@ impl Counts {
         self.right += more.right;
     }
 
-    fn f(self) -> f64 {
+    /// Of what was said the share that is right, and of what is there the share that was found.
+    fn shares(self) -> (f64, f64) {
         let share = |part: usize, all: usize| part as f64 / (all.max(1)) as f64;
-        let (precision, recall) = (share(self.right, self.said), share(self.found, self.there));
+        (share(self.right, self.said), share(self.found, self.there))
+    }
+
+    fn f(self) -> f64 {
+        let (precision, recall) = self.shares();
         2.0 * precision * recall / (precision + recall).max(1e-9)
     }
+
+    /// A row of the published table.
+    fn row(self, name: &str) -> String {
+        let ((precision, recall), f) = (self.shares(), self.f());
+        format!("| {name} | {} | {} | {precision:.2} | {recall:.2} | {f:.2} |", self.there, self.found)
+    }
+}
+
+/// The table in `docs/src/personal-data.md`: each type, each language, and all.
+fn table(counts: &BTreeMap<String, Counts>) -> String {
+    let is_type = |name: &str| PersonalKind::named(name).is_some();
+    let row = |(name, counts): (&String, &Counts)| {
+        counts.row(&if is_type(name) { format!("`{name}`") } else { name.clone() })
+    };
+    let types = counts.iter().filter(|(name, _)| is_type(name)).map(row);
+    let others = counts.iter().filter(|(name, _)| !is_type(name) && *name != "all").map(row);
+    let all = counts.iter().filter(|(name, _)| *name == "all").map(row);
+    let head = "| found | there | of it found | precision | recall | F |\n|---|--:|--:|--:|--:|--:|".to_owned();
+    std::iter::once(head).chain(types).chain(others).chain(all).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -127,11 +151,11 @@ fn documents_of_our_own_are_as_good_as_is_published() {
             add(&span.1, Counts { said: 1, right: usize::from(has(spans, span)), ..Counts::default() });
         }
     }
-    for (name, counts) in &counts {
-        println!("{name}: F {:.3} {counts:?}", counts.f());
-    }
     let all = counts.get("all").copied().unwrap_or_default();
     assert_eq!((documents.len(), &*format!("{:.2}", all.f())), PUBLISHED, "F {:.3} {all:?}", all.f());
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/personal-data.md");
+    let table = table(&counts);
+    assert!(std::fs::read_to_string(page).unwrap().contains(&table), "the page has another table than\n{table}");
 }
 
 #[test]

@@ -55,6 +55,15 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(why) | Failure::Incomplete(why) | Failure::Ours(why) => f.write_str(why),
+            Failure::Closed => Ok(()),
+        }
+    }
+}
+
 /// What is wrong with a configuration is shown beside its lines, which holds nothing that is not printable.
 impl From<bartizan_config::Diagnostics> for Failure {
     fn from(found: bartizan_config::Diagnostics) -> Self {

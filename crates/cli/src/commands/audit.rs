@@ -1,6 +1,7 @@
-//! `bartizan audit`: proves the log, and shows its end.
+//! `bartizan audit`: proves the log, shows its end, and sums it up.
 
 mod filter;
+mod summary;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(super) use self::summary::Summary;
 pub(super) use self::tail::TailEntry;
 use super::log;
 use crate::outcome::{Failure, Outcome, say};
@@ -20,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   bartizan audit tail --denied              the last refusals, of all logs
   bartizan audit tail --who ann --since 1d  what ann did today
+  bartizan audit summary --observed         what would have been stopped, were it not only recorded
   bartizan audit verify                     checks all logs, gives their heads
   bartizan audit verify --log DIR           checks one log
   bartizan audit verify --head SEQ:CHAIN    checks for an entry kept elsewhere";
@@ -50,6 +53,8 @@ enum Command {
     },
     /// Shows the last entries
     Tail(tail::Arguments),
+    /// Sums up what was found, what was done about it, and what would have been done
+    Summary(summary::Arguments),
 }
 
 impl Arguments {
@@ -63,6 +68,7 @@ impl Arguments {
                 None => verify_all(&place.directories()?, head.as_ref(), json),
             },
             Command::Tail(arguments) => arguments.run(),
+            Command::Summary(arguments) => arguments.run(),
         }
     }
 }

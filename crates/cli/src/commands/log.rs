@@ -80,6 +80,11 @@ pub(crate) fn is_unreadable(fault: &Fault) -> bool {
     matches!(fault.problem, Problem::Io(_) | Problem::Empty)
 }
 
+/// That there is no entry: a log has one from its first moment on.
+pub(crate) fn without_entries(directory: &Path) -> Fault {
+    Fault { file: directory.display().to_string(), line: 0, offset: 0, problem: Problem::Empty }
+}
+
 /// Why a log that is not there or not readable is not, without its directory.
 pub(crate) fn obstacle(directory: &Path, fault: &Fault) -> String {
     match (&fault.problem, fault.line) {

@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use bartizan_config::{AUTO, UNCONFINED, plain_path};
-use bartizan_gateway::run::{self, Confined, Isolation, Wrap};
+use bartizan_config::{AUTO, Config, UNCONFINED, plain_path};
+use bartizan_gateway::run::{self, Confined, Isolation, Paths, RunError, Wrap};
 use bartizan_sandbox::Environment;
 use clap::Args;
 
@@ -57,12 +57,15 @@ pub(crate) struct Arguments {
     /// Lets the server reach this host, such as api.example.com:443; repeatable
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<String>,
+    /// Lets the server use this much memory, such as 4GiB, in place of what its profile says
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
     /// Confines the server so far: with `container` or `vm` a runtime that is installed does so as well; with `none`, which
     /// takes `--allow-unconfined` too, not at all
     #[arg(long, value_name = "LEVEL", value_parser = ["process", "container", "vm", UNCONFINED])]
     level: Option<String>,
     /// Lets the server run unconfined, with `--level none` or where the configuration has `default = "none"`
-    #[arg(long, conflicts_with_all = ["sandbox", "ro", "rw", "allow", "profile", "runtime"])]
+    #[arg(long, conflicts_with_all = ["sandbox", "ro", "rw", "allow", "memory", "profile", "runtime"])]
     allow_unconfined: bool,
     /// The runtime that gives the level, by name or path [default: runc for container, runsc for vm]
     #[arg(long, value_name = "PROGRAM", requires = "level")]
@@ -78,6 +81,24 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let standalone = self.standalone;
+        match self.prepared() {
+            Ok(prepared) => prepared.run(standalone),
+            Err(failure) => {
+                let told = failure.to_string();
+                let telling = async {
+                    run::turn_away(&told).await;
+                    Ok::<_, RunError>(())
+                };
+                // Whoever starts us is told by the failure itself as well.
+                common::block_on_one(telling).ok();
+                Err(failure)
+            }
+        }
+    }
+
+    /// All that is found out before anything is read from the client.
+    fn prepared(self) -> Result<Prepared, Failure> {
         let paths = common::paths()?;
         // The user's bartizan starts elsewhere, and compares the name.
         let config = self.config.as_deref().map(|file| {
@@ -106,13 +127,28 @@ impl Arguments {
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
         announce(&wrap.server_name(), &confined, &env);
-        if self.standalone {
-            let config = common::user_config(config.as_deref())?;
-            return common::block_on(run::standalone(&config, &paths, &wrap)).map(status);
-        }
-        if !run::is_served(&paths) {
-            // The one that is started says what is wrong with it where nobody looks.
-            common::user_config(config.as_deref())?;
+        // The one that is started for the user says what is wrong with its configuration where nobody looks.
+        let is_served = !self.standalone && run::is_served(&paths);
+        let in_force = if is_served { None } else { Some(common::user_config(config.as_deref())?) };
+        Ok(Prepared { paths, wrap, config, in_force })
+    }
+}
+
+/// A server that can be wrapped.
+struct Prepared {
+    paths: Paths,
+    wrap: Wrap,
+    /// The file that was named.
+    config: Option<PathBuf>,
+    /// What it says, or the user's own does; none where somebody has read it already.
+    in_force: Option<Config>,
+}
+
+impl Prepared {
+    fn run(self, standalone: bool) -> Result<Outcome, Failure> {
+        let Prepared { paths, wrap, config, in_force } = self;
+        if let Some(in_force) = in_force.filter(|_| standalone) {
+            return common::block_on(run::standalone(&in_force, &paths, &wrap)).map(status);
         }
         let program = std::env::current_exe().map_err(Failure::ours)?;
         let mut arguments: Vec<&OsStr> = vec![OsStr::new("daemon")];
@@ -146,7 +182,7 @@ impl Arguments {
         }
         let (ro, rw) = (without_steps_up(&self.ro), without_steps_up(&self.rw));
         let mut table = lists([("fs.ro", &ro), ("fs.rw", &rw), ("net.allow", &self.allow)])?;
-        for (key, value) in [("level", &self.level), ("runtime", &self.runtime)] {
+        for (key, value) in [("level", &self.level), ("runtime", &self.runtime), ("limits.memory", &self.memory)] {
             let Some(value) = value else { continue };
             let value = serde_json::to_string(&value.replace("${", "$${")).map_err(Failure::ours)?;
             table.push_str(&format!("{key} = {value}\n"));

@@ -464,3 +464,89 @@ fn the_tail_says_who_and_with_what_and_what_waits() {
     ];
     assert_eq!(lines, expected, "{shown}");
 }
+
+#[test]
+fn the_summary_says_what_was_done_and_what_would_have_been() {
+    let home = tempfile::tempdir().unwrap();
+    let finding = |rule: &str, action: &str, would: Option<&str>| {
+        let mut finding = json!({"rule": rule, "action": action, "by": "mode", "at": "#"});
+        would.into_iter().for_each(|would| finding["would"] = would.into());
+        finding
+    };
+    let message = |tool: &str, decision: &str, rule: Option<&str>, findings: &[serde_json::Value]| {
+        let fields = json!({"direction": "to_server", "principal": "ann", "server": "mail", "method": "tools/call", "tool": tool,
+            "decision": decision, "rule": rule, "findings": findings});
+        ("message", fields)
+    };
+    let place = finding("flow.untrusted_destination", "observe", Some("approve"));
+    let shape = finding("schema.arguments", "observe", Some("deny"));
+    let entries = [
+        message("send", "allow", None, std::slice::from_ref(&place)),
+        message("send", "allow", None, &[place, shape]),
+        message("send", "allow", None, &[]),
+        message("list", "transform", None, &[finding("secrets.token", "redact", None)]),
+        message("send", "deny", Some("schema.arguments"), &[finding("schema.arguments", "deny", None)]),
+        message("send", "deny", Some("gateway.too_many_requests"), &[]),
+        message("send", "allow", Some("policy.approval"), &[]),
+        ("edge.refused", json!({"total": 4, "sources": [], "other_sources": 0, "reasons": []})),
+        ("key.revoked", json!({"key": "k1", "by": "uid:0"})),
+    ];
+    let ids = write_log(home.path(), &entries);
+    let summary = bartizan_at(home.path(), &["audit", "summary", "--json"]).status(0).json();
+    let expected = json!({"total": 7, "allowed": 4, "changed": 1, "asked": 0, "refused": 2,
+        "would_be_changed": 0, "would_be_asked": 1, "would_be_refused": 1});
+    assert_eq!((&summary["messages"], summary["refused_before"].as_u64()), (&expected, Some(4)));
+    let rows: Vec<_> = summary["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+            format!(
+                "{} {} {} {} {}",
+                text("rule"),
+                text("action"),
+                text("would"),
+                row["times"],
+                row["places"][0]["place"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            r#"gateway.too_many_requests deny - 1 "mail/send""#,
+            r#"schema.arguments deny - 1 "mail/send""#,
+            r#"schema.arguments observe deny 1 "mail/send""#,
+            r#"flow.untrusted_destination observe approve 2 "mail/send""#,
+            r#"secrets.token redact - 1 "mail/list""#,
+        ]
+    );
+    assert_eq!(summary["rules"][3]["last"].as_str(), Some(&*ids[1]));
+
+    let told = bartizan_at(home.path(), &["audit", "summary", "--observed"]).status(0).stdout;
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].contains("7 messages") && lines[0].contains("4 passed as they were"), "{told}");
+    assert!(lines[1].contains("0 would have been changed, 1 asked about, 1 refused"), "{told}");
+    assert!(lines[2].starts_with("4 requests were refused before"), "{told}");
+    let row = lines.last().unwrap();
+    assert!(
+        row.contains("approve") && row.contains("flow.untrusted_destination") && row.contains("mail/send ×2"),
+        "{told}"
+    );
+    assert_eq!(lines.len(), 7, "{told}");
+
+    // What is asked for alone counts, and nothing is not an error.
+    let summary = bartizan_at(home.path(), &["audit", "summary", "--json", "--tool", "list"]).status(0).json();
+    assert_eq!((summary["messages"]["total"].as_u64(), summary["rules"].as_array().unwrap().len()), (Some(1), 1));
+    let told = bartizan_at(home.path(), &["audit", "summary", "--who", "nobody"]).status(0).stdout;
+    assert_eq!(told, "no message was recorded\n");
+    // One that was changed is no proof; one that is not there is none at all.
+    let file = home.path().join("audit/audit.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"deny\"", "\"allow\"", 1)).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "summary"]).status(1);
+    assert!(end.stderr.contains("NOT verified"), "{}", end.stderr);
+    let end = bartizan_at(home.path(), &["audit", "summary", "--log", "/nowhere"]).status(3);
+    assert!(end.stdout.is_empty() && end.stderr.contains("no audit log"), "{end:?}");
+}

@@ -13,6 +13,7 @@ mod places;
 mod policy;
 mod redteam;
 mod replay;
+mod run;
 mod schema;
 mod secret;
 mod session;

@@ -63,8 +63,13 @@ pub(crate) fn bartizan_with(environment: &[(&str, &str)], directory: &Path, argu
 
 /// Runs the program in an empty environment, and feeds it.
 pub(crate) fn bartizan_fed(arguments: &[&str], input: &str) -> End {
+    bartizan_fed_at(Path::new("/nowhere"), arguments, input)
+}
+
+/// The same with that directory as Bartizan's own.
+pub(crate) fn bartizan_fed_at(home: &Path, arguments: &[&str], input: &str) -> End {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
-    command.args(arguments).env_clear().env("BARTIZAN_HOME", "/nowhere").current_dir("/");
+    command.args(arguments).env_clear().env("BARTIZAN_HOME", home).current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

@@ -17,7 +17,7 @@ use super::complaints::Complaints;
 use super::daemon::{is_ours, lock};
 use super::frame::{Frame, Kind, write_hello};
 use super::signals::signals;
-use super::{Paths, RunError, Wrap};
+use super::{Paths, RunError, Wrap, turned_away};
 
 /// The most of standard input that is read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -28,17 +28,12 @@ const START: Duration = Duration::from_secs(10);
 /// Wraps a server through the user's Bartizan, which `arguments` to `program` start if it is not there.
 ///
 /// # Errors
-/// If it cannot be reached, or refuses; nothing has been read from standard input then.
+/// If it cannot be reached, or refuses. The client has been told then, if it asked for anything.
 pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&OsStr]) -> Result<i32, RunError> {
-    paths.prepare()?;
-    paths.check_socket()?;
-    let hello = Frame::new(Kind::Hello, write_hello(wrap));
-    let mut met = meet(connect(paths, program, arguments).await?, &hello).await;
-    if met.is_none() {
-        // It was about to leave; nothing has been read from standard input yet, so another one can be asked.
-        met = meet(connect(paths, program, arguments).await?, &hello).await;
-    }
-    let Some((first, mut from, mut to)) = met else { return Err(RunError::Ended(paths.log())) };
+    let (first, mut from, mut to) = match reach(paths, wrap, program, arguments).await {
+        Ok(met) => met,
+        Err(error) => return Err(turned_away::with(error).await),
+    };
     let (frames, mut outgoing) = mpsc::channel::<Frame>(16);
     tokio::spawn(async move {
         while let Some(frame) = outgoing.recv().await {
@@ -56,8 +51,24 @@ pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&Os
     ended.unwrap_or_else(|| Err(RunError::Ended(paths.log())))
 }
 
+/// Whoever serves the user, and the first that they say. Nothing is read from standard input.
+async fn reach(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&OsStr]) -> Result<Met, RunError> {
+    paths.prepare()?;
+    paths.check_socket()?;
+    let hello = Frame::new(Kind::Hello, write_hello(wrap));
+    let mut met = meet(connect(paths, program, arguments).await?, &hello).await;
+    if met.is_none() {
+        // It was about to leave; nothing has been read from standard input yet, so another one can be asked.
+        met = meet(connect(paths, program, arguments).await?, &hello).await;
+    }
+    met.ok_or_else(|| RunError::Ended(paths.log()))
+}
+
+/// The first frame, and both ways.
+type Met = (Frame, OwnedReadHalf, OwnedWriteHalf);
+
 /// Says hello; `None` if the other side went away before it took that.
-async fn meet(stream: UnixStream, hello: &Frame) -> Option<(Frame, OwnedReadHalf, OwnedWriteHalf)> {
+async fn meet(stream: UnixStream, hello: &Frame) -> Option<Met> {
     let (mut from, mut to) = stream.into_split();
     hello.write(&mut to).await.ok()?;
     Some((Frame::read(&mut from).await?, from, to))
@@ -72,6 +83,8 @@ async fn carry(
 ) -> Option<Result<i32, RunError>> {
     let mut stdout = tokio::io::stdout();
     let mut next = Some(first);
+    // As long as there is room for nothing, nothing has been read from standard input.
+    let mut has_room = false;
     loop {
         let frame = match next.take() {
             Some(first) => first,
@@ -90,8 +103,14 @@ async fn carry(
             }
             Kind::Stderr => complaints.line(&String::from_utf8_lossy(&frame.bytes)),
             Kind::Exit => return Some(Ok(String::from_utf8_lossy(&frame.bytes).parse().unwrap_or(1))),
-            Kind::Error => return Some(Err(RunError::Refused(String::from_utf8_lossy(&frame.bytes).into_owned()))),
-            Kind::Room => room.add_permits(frame.to_room().min(Semaphore::MAX_PERMITS - room.available_permits())),
+            Kind::Error => {
+                let refused = RunError::Refused(String::from_utf8_lossy(&frame.bytes).into_owned());
+                return Some(Err(if has_room { refused } else { turned_away::with(refused).await }));
+            }
+            Kind::Room => {
+                has_room = true;
+                room.add_permits(frame.to_room().min(Semaphore::MAX_PERMITS - room.available_permits()));
+            }
             Kind::Hello | Kind::Eof | Kind::Signal => {}
         }
     }

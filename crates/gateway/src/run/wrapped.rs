@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Principal;
+use bartizan_mcp::Limits;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,6 +18,7 @@ use super::restart::Restart;
 use super::signals::signals;
 use super::stdio::{self, Ended};
 use super::translated;
+use super::turned_away;
 use super::wrapping::{Wrapped, pass_on};
 use super::{Paths, RunError, Wrap};
 use crate::changes;
@@ -48,7 +50,7 @@ pub(super) struct Ends<I, O> {
 }
 
 /// Runs the server until either side ends, and returns how it ended. A server that crashes is started again, if the
-/// client knows it and `wrap` allows it.
+/// client knows it and `wrap` allows it; of one that does not start at all, the client is told why.
 pub(super) async fn wrapped<I, O>(
     gateway: &Arc<Gateway>,
     wrap: &Wrap,
@@ -59,36 +61,34 @@ where
     I: AsyncRead + Unpin + Send + 'static,
     O: AsyncWrite + Unpin + Send + 'static,
 {
-    let program = confined(gateway, wrap, launch(wrap)?, &complain)?;
     let limits = gateway.policy.load().limits;
-    let (stop, stopped) = watch::channel(false);
-    let (principal, session) = (local_user(), random::name());
-    let of = Wrapped {
-        _conversation: gateway.begin(&session, Who::Starts(&principal, wrap.client)),
-        gateway,
-        server: server(gateway, wrap, &program, &complain)?,
-        principal,
-        session,
-        limits,
-        restart: Arc::new(Restart::new(wrap.restart.then(|| program.clone()), limits, complain.clone(), stopped)),
-        stop,
-    };
     let Ends { input, output, mut signals, mut gone } = ends;
     let mut input = Lines::new(input, limits.bytes);
+    let (of, program) = match prepared(gateway, wrap, &complain, limits) {
+        Ok(prepared) => prepared,
+        Err(error) => return not_started(gateway, wrap, (input, output), error).await,
+    };
     if wrap.bridge {
         let opened = tokio::select! {
-            opened = translated::open(&of, &mut input) => opened?,
+            opened = translated::open(&of, &mut input) => opened,
             // There is no server yet to whom this would be passed on.
             Some(signal) = signals.recv() => return Ok(ExitStatus::Signal(signal.number())),
             _ = &mut gone => return Ok(ExitStatus::Code(0)),
         };
-        if let Some(opened) = opened {
-            note_started(&of, &program)?;
-            let status = translated::serve(&of, opened, input, output, (signals, gone)).await;
-            return note_ended(&of, status);
+        match opened {
+            Ok(None) => {}
+            Ok(Some(opened)) => {
+                note_started(&of, &program)?;
+                let status = translated::serve(&of, opened, input, output, (signals, gone)).await;
+                return note_ended(&of, status);
+            }
+            Err(error) => return not_started(gateway, wrap, (input, output), error).await,
         }
     }
-    let child = StdioUpstream::spawn(&program, Routing::Ordered, limits, move |line| (complain.0)(line)).await?;
+    let child = match StdioUpstream::spawn(&program, Routing::Ordered, limits, move |line| (complain.0)(line)).await {
+        Ok(child) => child,
+        Err(error) => return not_started(gateway, wrap, (input, output), error.into()).await,
+    };
     note_started(&of, &program)?;
     let (server, principal, upstream) = (Arc::clone(&of.server), of.principal.clone(), Upstream::Stdio(child));
     let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, principal, of.session.clone(), upstream));
@@ -105,6 +105,29 @@ where
     };
     let status = finish(&of, &link.load(), ended).await;
     note_ended(&of, status)
+}
+
+/// All that is known of a server before it starts, and its program.
+fn prepared<'g>(
+    gateway: &'g Arc<Gateway>,
+    wrap: &Wrap,
+    complain: &Complain,
+    limits: Limits,
+) -> Result<(Wrapped<'g>, Program), RunError> {
+    let program = confined(gateway, wrap, launch(wrap)?, complain)?;
+    let (stop, stopped) = watch::channel(false);
+    let (principal, session) = (local_user(), random::name());
+    let of = Wrapped {
+        _conversation: gateway.begin(&session, Who::Starts(&principal, wrap.client)),
+        gateway,
+        server: server(gateway, wrap, &program, complain)?,
+        principal,
+        session,
+        limits,
+        restart: Arc::new(Restart::new(wrap.restart.then(|| program.clone()), limits, complain.clone(), stopped)),
+        stop,
+    };
+    Ok((of, program))
 }
 
 /// What the gateway knows of the server.
@@ -150,6 +173,19 @@ fn note_ended(of: &Wrapped<'_>, status: ExitStatus) -> Result<ExitStatus, RunErr
     let ended = json!({"server": of.server.name, "status": status.shell_code()});
     of.gateway.recorder.note("server.ended", &ended).map_err(SetupError::Audit)?;
     Ok(status)
+}
+
+/// Records that there is no server, and tells the client why.
+async fn not_started<T, I: AsyncRead + Unpin>(
+    gateway: &Gateway,
+    wrap: &Wrap,
+    (input, output): (Lines<I>, impl AsyncWrite + Unpin),
+    error: RunError,
+) -> Result<T, RunError> {
+    let failed = json!({"server": wrap.server_name(), "why": error.to_string()});
+    let noted = gateway.recorder.note("server.failed", &failed);
+    let error = noted.map_or_else(|unwritten| SetupError::Audit(unwritten).into(), |_receipt| error);
+    turned_away::from(input, output, error).await
 }
 
 async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
@@ -263,19 +299,14 @@ fn local_user() -> Principal {
 /// Wraps a server in this process, with a log of its own.
 ///
 /// # Errors
-/// If the gateway cannot be set up or the server cannot be started.
+/// If the gateway cannot be set up or the server cannot be started. The client has been told then, if it asked for anything.
 pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i32, RunError> {
     let mut config = config.clone();
     config.audit.directory = paths.standalone_audit(&wrap.server_name());
-    paths.prepare()?;
-    if let Some(parent) = config.audit.directory.parent() {
-        let failed = |source| RunError::Path { path: parent.to_owned(), source };
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    let gateway = setup::gateway(&config)?;
-    gateway.config.send_replace(Some(Arc::new(config.clone())));
-    let isolation = wrap.confined().map_err(RunError::Sandbox)?.level();
-    tracing::info!(audit = %config.audit.directory.display(), %isolation, "wrapping a server");
+    let gateway = match set_up(&config, paths, wrap) {
+        Ok(gateway) => gateway,
+        Err(error) => return Err(turned_away::with(error).await),
+    };
     let _control = control::serve(&gateway);
     // This process goes with its client.
     let (_here, gone) = oneshot::channel();
@@ -292,6 +323,19 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     };
     complaints.finish();
     status.map(ExitStatus::shell_code)
+}
+
+fn set_up(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<Arc<Gateway>, RunError> {
+    paths.prepare()?;
+    if let Some(parent) = config.audit.directory.parent() {
+        let failed = |source| RunError::Path { path: parent.to_owned(), source };
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let gateway = setup::gateway(config)?;
+    gateway.config.send_replace(Some(Arc::new(config.clone())));
+    let isolation = wrap.confined().map_err(RunError::Sandbox)?.level();
+    tracing::info!(audit = %config.audit.directory.display(), %isolation, "wrapping a server");
+    Ok(gateway)
 }
 
 async fn every_second(gateway: &Gateway) -> std::convert::Infallible {

@@ -1,4 +1,4 @@
-//! Which entries `bartizan audit tail` shows.
+//! Which entries `bartizan audit tail` shows, and `bartizan audit summary` counts.
 
 use bartizan_audit::Record;
 use bartizan_config::{duration, end};

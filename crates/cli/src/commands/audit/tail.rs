@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bartizan_audit::{Fault, Problem, Record, Records, iter};
+use bartizan_audit::{Fault, Record, Records, iter};
 use clap::Args;
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -118,11 +118,7 @@ impl End {
     fn of(directory: &Path, count: usize, wanted: &Wanted<'_>) -> Result<Self, Fault> {
         let log = iter(directory)?;
         let mut end = End { directory: directory.to_owned(), log, records: VecDeque::new(), broken: None };
-        if end.read(count, wanted)? {
-            return Ok(end);
-        }
-        // A log has an entry from its first moment on.
-        Err(Fault { file: directory.display().to_string(), line: 0, offset: 0, problem: Problem::Empty })
+        if end.read(count, wanted)? { Ok(end) } else { Err(log::without_entries(directory)) }
     }
 
     /// Reads what there is, and keeps the last entries of it; whether there was anything.

@@ -190,6 +190,7 @@ class Built(unittest.TestCase):
             process.send_signal(signal.SIGHUP)
             while "the new configuration is in force" not in (line := process.stderr.readline()):
                 self.assertTrue(line)
+                self.said += line
         self.assertIn("send SIGHUP to reload it", self.said)
         self.assertIn("`watch`", self.said)
 

@@ -14,6 +14,7 @@ from payloads import HIDDEN, PAYLOADS
 SERVER = str(pathlib.Path(__file__).with_name("hostile_stdio.py"))
 # As long as a request may take in all, where the gateway ends it; what ends by itself has more, on a machine that does other things.
 SILENCE, LONGEST, UNHURRIED = 3, 8, 60
+MUCH = "hundred-megabytes"
 # After these the process answers nobody, the one who waits included.
 ENDS_ALL = {"flood-forever", "die", "die-halfway", "close-output", "close-input", "never", "drip"}
 # Rules that the log has to hold instead, as there is more than one whom it could concern.
@@ -89,8 +90,11 @@ class Listener:
 
 def attack(name, rule):
     command = json.dumps([sys.executable, SERVER, name, "hold"])
-    gateway = Gateway(f'[limits]\nrequest_timeout = "{UNHURRIED if name == "flood" else LONGEST}s"\n'
-                      f'[server.one]\ncommand = {command}\nshared = true\ntimeout = "{SILENCE}s"\n')
+    longest = UNHURRIED if name in ("flood", MUCH) else LONGEST
+    # Whoever waits beside the largest of all messages has nothing said to them for as long as that is read.
+    silence = UNHURRIED if name == MUCH else SILENCE
+    gateway = Gateway(f'[limits]\nrequest_timeout = "{longest}s"\n'
+                      f'[server.one]\ncommand = {command}\nshared = true\ntimeout = "{silence}s"\n')
     try:
         with Client(gateway, "one") as evil, Client(gateway, "one") as other:
             listeners = [Listener(gateway, client) for client in (evil, other)]

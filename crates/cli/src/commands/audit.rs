@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   bartizan audit tail --denied              the last refusals, of all logs
   bartizan audit tail --who ann --since 1d  what ann did today
-  bartizan audit summary --observed         what would have been stopped, were it not only recorded
+  bartizan audit summary --observed         what was only recorded, summed up
   bartizan audit verify                     checks all logs, gives their heads
   bartizan audit verify --log DIR           checks one log
   bartizan audit verify --head SEQ:CHAIN    checks for an entry kept elsewhere";

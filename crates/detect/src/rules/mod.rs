@@ -134,6 +134,14 @@ pub struct Known {
     theme: u16,
 }
 
+impl Known {
+    /// How likely a text of that kind is an attack if it says that openly, in percent.
+    #[must_use]
+    pub fn likely(&self, kind: Kind) -> u8 {
+        self.likely.of(kind)
+    }
+}
+
 /// Rules that are ready to be looked for.
 #[derive(Debug)]
 pub struct Rules {

@@ -220,10 +220,18 @@ impl PromptInjection {
         if let Some(key) = key.filter(|_| found.is_empty() && doubt.is_none() && !look.cut && look.notes.is_empty()) {
             self.clean.add(key);
         }
-        let agreed = found.iter().find(|found| is_agreed(found)).map(|found| (&rules::AGREED, found.clone()));
+        let agreed = found.iter().find(|found| self.is_agreed(found, kind)).map(|found| (&rules::AGREED, found.clone()));
         let (cut, notes) = (look.cut, look.notes);
         let found = found.into_iter().map(|found| (self.rule_of(&found), found)).chain(agreed).collect();
         Seen { found, doubt, cut, notes }
+    }
+
+    /// Whether a rule that says little and the classifier point at the same place. What counts is what the rule says of it in the open: that
+    /// it is hidden makes it worse, and must not let it through as one that is acted upon already.
+    fn is_agreed(&self, found: &Found<'_>, kind: Kind) -> bool {
+        let says_little = |rule: &Known| rule.likely(kind) < rules::LIKELY;
+        let rule = || self.engine.rules().all().iter().find(|rule| rule.id == found.rule);
+        found.votes.classifier && !is_quoted(found) && rule().is_some_and(says_little)
     }
 
     /// The operator's own rule of that id.
@@ -324,11 +332,6 @@ fn placed(event: &Event<'_>, part: &Part<'_>, mut finding: Finding) -> Finding {
 /// Whether it is quoted for people to read: who quotes an attack mostly talks about it.
 fn is_quoted(found: &Found<'_>) -> bool {
     found.quoted && found.how.is_empty()
-}
-
-/// Whether a rule that says little and the classifier point at the same place.
-fn is_agreed(found: &Found<'_>) -> bool {
-    found.rule != CLASSIFIER && found.votes.classifier && !is_quoted(found) && found.score < f32::from(rules::LIKELY) / 100.0
 }
 
 /// What a text is to whoever reads it.

@@ -55,6 +55,7 @@ COMMANDS = {
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
     "bartizan audit tail --lines 3 --log ~/.local/state/bartizan/run/audit": (0, "  files tools/call echo  schema.arguments"),
     "bartizan audit tail --who uid:1000 --since 1d": (0, ""),
+    "bartizan audit summary --observed --since 7d": (0, "messages, "),
     "bartizan audit tail --server files --tool echo --lines 50": (0, "  files tools/call echo  schema.arguments"),
 }
 # These stay until they are told to end; `demo` has a test of its own.

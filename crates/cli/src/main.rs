@@ -69,9 +69,18 @@ fn main() -> ExitCode {
             // What help and versions are, it prints as that.
             error.print().ok();
             hint.iter().for_each(|hint| outcome::say(hint));
+            if error.use_stderr() && words.get(1).is_some_and(|command| command == "run") {
+                commands::turn_away(without_help(hint.as_deref()));
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }
+}
+
+/// What a client is told of a command line that is wrong: of its words some may be tokens.
+fn without_help(hint: Option<&str>) -> &str {
+    let hint = hint.and_then(|hint| hint.trim_start().strip_prefix("= help: "));
+    hint.unwrap_or("its command line is not understood; standard error says why")
 }
 
 /// Commands that take a file or a directory as an option, and that option.

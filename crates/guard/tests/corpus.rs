@@ -65,6 +65,6 @@ fn honest_texts_pass_and_attacks_do_not_all() {
         hits as f64 / texts.len() as f64
     };
     let (honest, attacks) = (share("benign", true), share("attack", false));
-    // What docs/src/detection.md says: 3.0 % and 23 %, as they are rounded there.
-    assert_eq!((format!("{:.1}", 100.0 * honest), format!("{:.0}", 100.0 * attacks)), ("3.0".into(), "23".into()));
+    // What docs/src/detection.md says: 3.0 % and 24 %, as they are rounded there.
+    assert_eq!((format!("{:.1}", 100.0 * honest), format!("{:.0}", 100.0 * attacks)), ("3.0".into(), "24".into()));
 }

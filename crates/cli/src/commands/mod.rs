@@ -34,6 +34,8 @@ mod upstream;
 mod user;
 mod why;
 
+pub(crate) use run::turn_away;
+
 use crate::outcome::{Failure, Outcome};
 
 /// Declares the subcommands in one place: each is a type with the arguments, and how to run it.

@@ -85,13 +85,7 @@ impl Arguments {
         match self.prepared() {
             Ok(prepared) => prepared.run(standalone),
             Err(failure) => {
-                let told = failure.to_string();
-                let telling = async {
-                    run::turn_away(&told).await;
-                    Ok::<_, RunError>(())
-                };
-                // Whoever starts us is told by the failure itself as well.
-                common::block_on_one(telling).ok();
+                turn_away(&failure.to_string());
                 Err(failure)
             }
         }
@@ -127,11 +121,21 @@ impl Arguments {
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
         announce(&wrap.server_name(), &confined, &env);
-        // The one that is started for the user says what is wrong with its configuration where nobody looks.
-        let is_served = !self.standalone && run::is_served(&paths);
+        // The one that is started for the user says what is wrong with its configuration where nobody looks. A file that is
+        // named is read all the same: the one that is there may have another.
+        let is_served = !self.standalone && self.config.is_none() && run::is_served(&paths);
         let in_force = if is_served { None } else { Some(common::user_config(config.as_deref())?) };
         Ok(Prepared { paths, wrap, config, in_force })
     }
+}
+
+/// Tells the client that has started us why there is no server; whoever looks at standard error is told there.
+pub(crate) fn turn_away(why: &str) {
+    let telling = async {
+        run::turn_away(why).await;
+        Ok::<_, RunError>(())
+    };
+    common::block_on_one(telling).ok();
 }
 
 /// A server that can be wrapped.
@@ -319,6 +323,8 @@ fn status(code: i32) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -333,5 +339,26 @@ mod tests {
             &["A_KEY", "B_KEY", "C_KEY", "D_KEY", "E_KEY", "F_KEY", "G_KEY"],
             "A_KEY, B_KEY, C_KEY, D_KEY, E_KEY and 2 more",
         );
+    }
+
+    #[test]
+    fn options_become_a_table() {
+        let table = |options: &[&str]| {
+            let words = ["bartizan", "run", "--sandbox"].iter().chain(options).chain(&["--", "x"]);
+            let Ok(crate::Program { command: super::super::Command::Run(arguments) }) =
+                crate::Program::try_parse_from(words)
+            else {
+                panic!("{options:?}")
+            };
+            match arguments.isolation(None, None) {
+                Ok(Isolation::Table(table)) => table,
+                _ => panic!("{options:?}"),
+            }
+        };
+        assert_eq!(table(&[]), "");
+        assert_eq!(table(&["--memory", "4GiB"]), "limits.memory = \"4GiB\"\n");
+        let expected = "fs.ro = [\"/a\"]\nnet.allow = [\"x:1\",\"y:2\"]\nlevel = \"vm\"\nlimits.memory = \"$${M}\"\n";
+        let options = ["--ro", "/a", "--allow", "x:1", "--allow", "y:2", "--level", "vm", "--memory", "${M}"];
+        assert_eq!(table(&options), expected);
     }
 }

@@ -40,6 +40,12 @@ fn a_client_is_told_why_its_server_does_not_start() {
         (run(&["--config", "/no/such.toml"]), 2, "/no/such.toml"),
         (run(&["--memory", "much"]), 2, "much"),
         (run(&["--profile", "none-of-these"]), 2, "none-of-these"),
+        (run(&["--nonsense", "held-back"]), 2, "standard error says why"),
+        (
+            bartizan_fed_at(home.path(), &["run", "--standalone", "mcp-server", "held-back"], ASKED),
+            2,
+            "stands behind `--`",
+        ),
     ] {
         let answer = told(&end);
         let end = end.status(status);
@@ -47,7 +53,7 @@ fn a_client_is_told_why_its_server_does_not_start() {
         let message = answer["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("bartizan has not started the server: ") && message.contains(why), "{message}");
         assert!(!message.contains("held-back") && !message.contains('\n'), "what files hold is not told: {message}");
-        assert!(end.stderr.contains(why), "{}", end.stderr);
+        assert!(end.stderr.contains(why) || why.starts_with("standard error"), "{}", end.stderr);
     }
     let log = bartizan_at(home.path(), &["audit", "tail", "--json", "-n", "100"]).status(0).stdout;
     let failed = log.lines().filter(|line| line.contains(r#""kind":"server.failed""#));

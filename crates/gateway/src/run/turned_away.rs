@@ -1,7 +1,7 @@
 //! What a client is told whose server is not started.
 //!
-//! Clients show people what an error says, and little or nothing of what a process writes to standard error. So whoever asks first
-//! gets the reason; without this, a misspelt path and a server that may not run look alike, as one that "disconnected".
+//! Clients show people what an error says, and little or nothing of what a process writes to standard error. So whoever asks
+//! first gets the reason; without this, a misspelt path and a server that may not run look alike, as one that "disconnected".
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Characters of a reason that are told; people find all of it on standard error.
 const LONGEST: usize = 600;
 
-/// Tells the client at our standard input and output why there is no server, if it asks anything; nothing may have been read from there
-/// before.
+/// Tells the client at our standard input and output why there is no server, if it asks anything; nothing may have been read
+/// from there before.
 pub async fn turn_away(why: &str) {
     // People read standard error, where it stands as well.
     if !std::io::stdin().is_terminal() {
@@ -32,18 +32,33 @@ pub async fn turn_away(why: &str) {
 
 /// The same with an error of ours, which it gives back.
 pub(super) async fn with(error: RunError) -> RunError {
-    turn_away(&error.to_string()).await;
+    turn_away(&reason(&error)).await;
     error
 }
 
-/// Tells the client at these ends, and fails with what it was told.
-pub(super) async fn from<T>(
-    mut input: Lines<impl AsyncRead + Unpin>,
-    output: impl AsyncWrite + Unpin,
-    error: RunError,
-) -> Result<T, RunError> {
-    answer(&mut input, output, &error.to_string()).await;
-    Err(error)
+/// Tells the client at these ends.
+pub(super) async fn from(mut input: Lines<impl AsyncRead + Unpin>, output: impl AsyncWrite + Unpin, error: &RunError) {
+    answer(&mut input, output, &reason(error)).await;
+}
+
+/// What of an error is the reason, its first line.
+fn reason(error: &RunError) -> String {
+    match error {
+        // It has logged before it failed, and what else it said names files.
+        RunError::NotStarted { said, log } => match said.lines().rfind(|line| line.starts_with("error: ")) {
+            Some(line) => format!("the user's bartizan could not be started: {}", without_error(line)),
+            None => format!("the user's bartizan could not be started; {} may say why", log.display()),
+        },
+        RunError::Refused(sentence) => {
+            let said = ["Stopped by bartizan: ", "Blocked by bartizan: "];
+            said.iter().find_map(|said| sentence.strip_prefix(said)).unwrap_or(sentence).to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn without_error(line: &str) -> &str {
+    line.strip_prefix("error: ").unwrap_or(line)
 }
 
 async fn answer(input: &mut Lines<impl AsyncRead + Unpin>, mut output: impl AsyncWrite + Unpin, why: &str) {
@@ -70,7 +85,7 @@ async fn first_asked(input: &mut Lines<impl AsyncRead + Unpin>) -> Option<Id> {
 
 /// The first line of a reason: those after it show lines of files, which are nothing for a model.
 fn sentence(why: &str) -> String {
-    let why = why.strip_prefix("error: ").unwrap_or(why);
+    let why = without_error(why);
     let mut told = "bartizan has not started the server: ".to_owned();
     let line = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("standard error says why");
     for character in line.chars().take(LONGEST) {
@@ -111,6 +126,28 @@ mod tests {
             assert_eq!(told(&input, why).await, "", "{input}");
         }
         assert!(told(&format!("{ask}\n"), &"x".repeat(10_000)).await.len() < 1_000);
+    }
+
+    #[test]
+    fn of_what_went_wrong_the_reason_is_told() {
+        let not_started = |said: &str| RunError::NotStarted { said: said.to_owned(), log: "/log".into() };
+        let refused = |said: &str| RunError::Refused(said.to_owned());
+        for (error, expected) in [
+            (
+                not_started("INFO begins\nerror: old\nINFO a\nerror: no key `x`\n 3 | token = \"hidden\""),
+                "the user's bartizan could not be started: no key `x`",
+            ),
+            (not_started("killed"), "the user's bartizan could not be started; /log may say why"),
+            (
+                refused("Stopped by bartizan: it is gone (upstream.start). Decision 1."),
+                "it is gone (upstream.start). Decision 1.",
+            ),
+            (refused("Blocked by bartizan: no."), "no."),
+            (refused("no place is left"), "no place is left"),
+            (RunError::NoCommand, "there is no command to run"),
+        ] {
+            assert_eq!(reason(&error), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ where
     let mut input = Lines::new(input, limits.bytes);
     let (of, program) = match prepared(gateway, wrap, &complain, limits) {
         Ok(prepared) => prepared,
-        Err(error) => return not_started(gateway, wrap, (input, output), error).await,
+        Err(error) => return Err(not_started(gateway, wrap, (input, output), (signals, gone), error).await),
     };
     if wrap.bridge {
         let opened = tokio::select! {
@@ -78,18 +78,23 @@ where
         match opened {
             Ok(None) => {}
             Ok(Some(opened)) => {
-                note_started(&of, &program)?;
+                if let Err(error) = note_started(&of, &program) {
+                    return Err(not_started(gateway, wrap, (input, output), (signals, gone), error.into()).await);
+                }
                 let status = translated::serve(&of, opened, input, output, (signals, gone)).await;
                 return note_ended(&of, status);
             }
-            Err(error) => return not_started(gateway, wrap, (input, output), error).await,
+            Err(error) => return Err(not_started(gateway, wrap, (input, output), (signals, gone), error).await),
         }
     }
     let child = match StdioUpstream::spawn(&program, Routing::Ordered, limits, move |line| (complain.0)(line)).await {
         Ok(child) => child,
-        Err(error) => return not_started(gateway, wrap, (input, output), error.into()).await,
+        Err(error) => return Err(not_started(gateway, wrap, (input, output), (signals, gone), error.into()).await),
     };
-    note_started(&of, &program)?;
+    if let Err(error) = note_started(&of, &program) {
+        child.end().await;
+        return Err(not_started(gateway, wrap, (input, output), (signals, gone), error.into()).await);
+    }
     let (server, principal, upstream) = (Arc::clone(&of.server), of.principal.clone(), Upstream::Stdio(child));
     let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, principal, of.session.clone(), upstream));
     let ended = {
@@ -175,17 +180,25 @@ fn note_ended(of: &Wrapped<'_>, status: ExitStatus) -> Result<ExitStatus, RunErr
     Ok(status)
 }
 
-/// Records that there is no server, and tells the client why.
-async fn not_started<T, I: AsyncRead + Unpin>(
+/// Records that there is no server, and tells the client why, as long as it is there.
+async fn not_started<I: AsyncRead + Unpin>(
     gateway: &Gateway,
     wrap: &Wrap,
     (input, output): (Lines<I>, impl AsyncWrite + Unpin),
+    (mut signals, gone): (mpsc::Receiver<Signal>, oneshot::Receiver<()>),
     error: RunError,
-) -> Result<T, RunError> {
-    let failed = json!({"server": wrap.server_name(), "why": error.to_string()});
-    let noted = gateway.recorder.note("server.failed", &failed);
-    let error = noted.map_or_else(|unwritten| SetupError::Audit(unwritten).into(), |_receipt| error);
-    turned_away::from(input, output, error).await
+) -> RunError {
+    let name = wrap.server_name();
+    let failed = json!({"server": name, "why": error.to_string()});
+    if let Err(unwritten) = gateway.recorder.note("server.failed", &failed) {
+        tracing::error!(server = %name, "that it did not start cannot be recorded: {unwritten}");
+    }
+    tokio::select! {
+        () = turned_away::from(input, output, &error) => {}
+        Some(_) = signals.recv() => {}
+        _ = gone => {}
+    }
+    error
 }
 
 async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {

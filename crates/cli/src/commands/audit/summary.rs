@@ -34,8 +34,13 @@ pub(super) struct Arguments {
 
 /// Places that a row counts by name; servers choose the names of their tools.
 const PLACES: usize = 256;
+/// Bytes of a place that count, for the same reason.
+const LONGEST: usize = 160;
 /// Places that are shown.
 const SHOWN: usize = 3;
+
+/// The kinds of entries that say what became of a message.
+const MESSAGES: [&str; 2] = ["message", "unreadable"];
 
 /// What `audit summary --json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -82,7 +87,7 @@ struct Row {
     rule: String,
     /// What was done: `observe`, `redact`, `approve` or `deny`.
     action: String,
-    /// What would have been done, if that is more.
+    /// What would have been done without `mode = "observe"`, if that is more.
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<String>,
     /// How often.
@@ -208,7 +213,12 @@ impl Sum {
         let entry = record.value();
         let text = |key: &str| entry.get(key).and_then(Value::as_str);
         if record.kind == "edge.refused" {
-            self.refused_before += entry.get("total").and_then(Value::as_u64).unwrap_or_default();
+            let total = entry.get("total").and_then(Value::as_u64).unwrap_or_default();
+            self.refused_before = self.refused_before.saturating_add(total);
+            return;
+        }
+        // Others have decisions as well, about approvals and hosts.
+        if !MESSAGES.contains(&&*record.kind) {
             return;
         }
         let Some(decision) = text("decision").and_then(Action::named) else { return };
@@ -222,12 +232,14 @@ impl Sum {
         let findings = || entry.get("findings").and_then(Value::as_array).into_iter().flatten();
         let (mut strictest, mut is_told) = (decision, false);
         for finding in findings() {
-            let action = |key: &str| finding.get(key).and_then(Value::as_str).and_then(Action::named);
-            let name = ["own", "rule"].iter().find_map(|key| finding.get(*key)?.as_str());
-            let (Some(rule), Some(action), would) = (name, action("action"), action("would")) else { continue };
-            strictest = strictest.max(would.unwrap_or(action));
-            is_told |= Some(rule) == text("rule") && action == decision;
-            self.row((rule, action, would), record, &entry);
+            let text_of = |key: &str| finding.get(key).and_then(Value::as_str);
+            let name = text_of("own").or_else(|| text_of("rule"));
+            let (Some(name), Some(action)) = (name, text_of("action").and_then(Action::named)) else { continue };
+            // What an exception lets through, the operator knows and has decided.
+            let would = text_of("would").filter(|_| text_of("by") == Some("mode")).and_then(Action::named);
+            strictest = strictest.max(would.unwrap_or(decision));
+            is_told |= text_of("rule") == text("rule") && action == decision;
+            self.row((name, action, would), record, &entry);
         }
         // What the gateway refuses by itself was found by no guard.
         if let Some(rule) = text("rule").filter(|_| decision > Action::Observe && !is_told) {
@@ -241,7 +253,8 @@ impl Sum {
         counted.times += 1;
         let text = |key: &str| entry.get(key).and_then(Value::as_str);
         let tool = text("tool").map(|tool| format!("/{tool}")).unwrap_or_default();
-        let place = format!("{}{tool}", text("server").unwrap_or_default());
+        let mut place = format!("{}{tool}", text("server").unwrap_or_default());
+        place.truncate(place.floor_char_boundary(LONGEST));
         let is_named = counted.places.len() < PLACES || counted.places.contains_key(&place);
         *if is_named { counted.places.entry(place).or_default() } else { &mut counted.others } += 1;
         let last = (record.at_micros, record.id.to_string());

@@ -23,17 +23,19 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/src").glob("*.md"))]
 # A trial of all attacks takes most of a minute by itself, and there may be others at work.
 PATIENCE = 240
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
+KEY = "bartizan/b39f8e9a5e0bd2ef+f1e41bf0+AbvuSDEm6hQRnqZNxaOkaNlXSpiPLeyEh1pT9XKSS/g8"
 # A command as it stands on a page: its exit status and a piece of what it says. Some need what came before.
 COMMANDS = {
     "bartizan config check bartizan.toml": (0, "bartizan.toml: ok, 2 servers"),
     "bartizan audit verify": (0, "ok: "),
-    "bartizan audit verify --head 11:d2d43414adaa1181fd05e2c7d463ed90f5c94b041a61f9afd71b14fe1d1bc5db": (1, "does not contain the head: "),
+    "bartizan audit verify --head 11:d2d43414adaa1181fd05e2c7d463ed90f5c94b041a61f9afd71b14fe1d1bc5db": (1, "does not contain what was kept of it: "),
     "bartizan key create ann --scope mcp --expires 90d": (0, "good for mcp until"),
     "bartizan key create ci --scope tool:git/git_log --scope server:docs --expires 180d --note nightly": (0, "btz_"),
     "bartizan key rotate-master --reseal": (2, "nothing has been sealed in this store yet"),
     "bartizan user add ann": (0, "/bartizan/invite?token="),
     "bartizan upstream login tickets --user ann": (2, "nobody signs in to `tickets`"),
     "bartizan why ID": (0, "Decision"),
+    "bartizan audit prove ID": (0, "c2sp.org/tlog-proof@v1"),
     "bartizan why 01J…": (0, "schema.arguments"),
     "bartizan lock diff": (0, "nothing waits"),
     "bartizan lock update": (0, "nothing waits"),
@@ -53,6 +55,10 @@ COMMANDS = {
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),
     "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
+    "bartizan audit prove 01M8CD2C2EZZ2M0R12R4XY0B44 --out one.tlog-proof": (0, "proves it to whoever has the key"),
+    # The key on the pages is no log's.
+    f"bartizan audit verify --proof one.tlog-proof --key {KEY}": (1, "not proven: the key has not signed it"),
+    f"bartizan audit verify --checkpoint checkpoint-of-friday --key {KEY}": (3, "checkpoint-of-friday cannot be read"),
     "bartizan audit tail --lines 3 --log ~/.local/state/bartizan/run/audit": (0, "  files tools/call echo  schema.arguments"),
     "bartizan audit tail --who uid:1000 --since 1d": (0, ""),
     "bartizan audit summary --observed --since 7d": (0, "messages, "),

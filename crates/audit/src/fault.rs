@@ -95,6 +95,39 @@ pub enum Problem {
         /// The hash the log has.
         found: Chain,
     },
+    /// What should be the head of the tree is none that counts.
+    #[error("not a checkpoint of this log: {0}")]
+    Checkpoint(&'static str),
+    /// The log has no checkpoint any more.
+    #[error("the checkpoint of this log is gone")]
+    NoCheckpoint,
+    /// The entries are not those that the checkpoint was made of.
+    #[error("the log was rewritten, or the checkpoint is of another log: the first {size} entries have another root")]
+    Root {
+        /// How many entries the checkpoint is about.
+        size: u64,
+    },
+    /// The log has fewer entries than its checkpoint, or than one that was kept elsewhere.
+    #[error("the log was cut back: the checkpoint has {expected} entries, and the log has {found}")]
+    Shorter {
+        /// Entries under the checkpoint.
+        expected: u64,
+        /// Entries in the log.
+        found: u64,
+    },
+    /// A tile of the tree is not there or not what follows from the entries.
+    #[error("not what follows from the entries; without the folder `tile` all are made anew at the next start")]
+    Tile,
+    /// The entry is not under the checkpoint yet.
+    #[error(
+        "entry {seq} is not under a checkpoint yet, which has the first {size}; one is made each second while the log is open"
+    )]
+    NotYet {
+        /// Number of the entry.
+        seq: u64,
+        /// Entries under the checkpoint.
+        size: u64,
+    },
     /// The log ends before the expected entry.
     #[error(
         "the log was cut back, or the head is of another log: entry {expected} was expected, but {found} is the last"

@@ -1,7 +1,7 @@
 //! The log's directory: names, order, permissions, and the lock that keeps a second writer out.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub(crate) fn snapshot(dir: &Path) -> io::Result<Vec<Source>> {
     // The other order could miss the file that was closed between the two steps.
     let current = match open_read(&dir.join(CURRENT)) {
         Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     let current_id = current.as_ref().map(identity).transpose()?;
@@ -89,6 +89,31 @@ pub(crate) fn open_write(path: &Path) -> io::Result<File> {
 /// Creates an empty file of the log, readable by its owner only.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     owned().read(true).write(true).create_new(true).open(path)
+}
+
+/// Puts a small file of the log in the place of what was there: all of it, on disk, or nothing.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let next = path.with_extension("next");
+    remove_if_there(&next)?;
+    let mut file = create(&next)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&next, path)
+}
+
+/// Reads a small file of the log.
+pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_read(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most { Err(io::Error::new(ErrorKind::InvalidData, "larger than it may be")) } else { Ok(bytes) }
+}
+
+/// Removes a file, or what a step that stopped halfway left of one.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 fn owned() -> OpenOptions {

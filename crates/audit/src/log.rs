@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -13,11 +13,13 @@ use crate::chain::{self, Chain, Head};
 use crate::entry::Entry;
 use crate::error::AuditError;
 use crate::files;
+use crate::grow;
+use crate::heads::{self, Heads};
 use crate::id::Id;
 use crate::receipt::Receipt;
-use crate::recover::{self, OPENED, Recovery, Torn};
+use crate::recover::{self, KEY, OPENED, Recovery, Torn};
 use crate::sync::{Pending, Syncer};
-use crate::writer::{self, Writer};
+use crate::writer::Writer;
 
 /// How a log is kept.
 #[derive(Clone, Debug)]
@@ -48,8 +50,9 @@ pub struct Log {
     dir: PathBuf,
     /// Held for one line at a time: from numbering it until it is written, as each line needs the hash of the last.
     writer: Mutex<Writer>,
-    /// Before the lock, so that the last sync is done when another process may take over.
-    syncer: Syncer,
+    /// Before the lock, so that the last checkpoint is made and the last sync done when another process may take over.
+    heads: Heads,
+    syncer: Arc<Syncer>,
     _lock: File,
 }
 
@@ -63,24 +66,56 @@ impl Log {
         files::prepare(dir)?;
         let lock = files::lock(dir)?;
         let failed = |action| move |source| AuditError::Io { action, path: dir.to_owned(), source };
-        writer::remove_if_there(&dir.join(files::NEXT)).map_err(failed("tidy up"))?;
-        let (head, torn) = recover::find_end(dir)?;
+        files::remove_if_there(&dir.join(files::NEXT)).map_err(failed("tidy up"))?;
+        let (end, torn) = recover::find_end(dir)?;
+        let kept = heads::kept_key(dir)?;
+        let grown = grow::tree(dir, kept.as_ref(), end.as_ref())?;
+        recover::cut(dir, &torn)?;
+        let head = end.map(|end| end.head);
 
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(AuditError::Random)?;
         let writer = Writer::open(dir, head, Chain::genesis(&salt), options.max_file_bytes)?;
         let targets = vec![Writer::directory(dir).map_err(failed("open"))?, writer.file()];
         let syncer = Syncer::start(targets, writer.head().seq).map_err(failed("start the sync thread for"))?;
-        let log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), syncer, _lock: lock };
+        let syncer = Arc::new(syncer);
+        let (signer, new_key) = match kept {
+            Some(signer) => (signer, None),
+            None => heads::new_key()?,
+        };
+        let key = signer.public().clone();
+        let kept = match grown.anew {
+            // A log has a checkpoint from the start on, be it of no entries.
+            Some(_) => {
+                let written = heads::write(dir, &signer, (&grown.kept, &grown.edge), &[]);
+                written.map_err(failed("write a checkpoint in"))?;
+                grown.edge.clone()
+            }
+            None => grown.kept,
+        };
+        let heads = Heads::start(dir, signer, (kept, grown.edge), Arc::clone(&syncer));
+        let heads = heads.map_err(failed("start the thread of checkpoints for"))?;
+        let log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), heads, syncer, _lock: lock };
 
-        if head.is_none() {
-            log.append_own(OPENED, &json!({"format": 1, "salt": chain::to_hex(&salt)}))?;
+        // The log says whose checkpoints count before anything is signed that stays.
+        let key = key.to_string();
+        match head {
+            None => drop(log.append_own(OPENED, &json!({"format": 1, "salt": chain::to_hex(&salt), "key": key}))?),
+            Some(_) if new_key.is_some() => drop(log.append_own(KEY, &json!({"key": key}))?),
+            Some(_) => {}
+        }
+        if let Some(text) = new_key {
+            heads::keep_key(dir, &text)?;
+        }
+        if let Some(why) = grown.anew.filter(|_| head.is_some()) {
+            log.append_own("log.tree", &json!({"why": why}))?;
         }
         for Torn { file, offset, bytes, sha256 } in &torn {
             let fields = json!({"file": file, "offset": offset, "bytes": bytes, "sha256": sha256});
             log.append_own("log.recovered", &fields)?;
         }
-        let recovery = Recovery { created: head.is_none(), torn, head: log.head() };
+        let recovery =
+            Recovery { created: head.is_none(), torn, anew: grown.anew.filter(|_| head.is_some()), head: log.head() };
         Ok((log, recovery))
     }
 
@@ -89,7 +124,7 @@ impl Log {
     /// After an error nothing was recorded. If the machine was at fault (disk full), the next append tries again.
     pub fn append<F: Serialize + ?Sized>(&self, entry: &Entry<'_, F>) -> Result<Receipt, AuditError> {
         self.refuse_if_dead()?;
-        self.writer().append(entry, &self.syncer)
+        self.writer().append(entry, &self.syncer, &self.heads)
     }
 
     /// Puts the entry on disk, together with whatever else is waiting; await the result or [`Pending::wait`] for it.
@@ -115,6 +150,11 @@ impl Log {
         } else {
             State::Writing
         }
+    }
+
+    /// Why there is no checkpoint of what was recorded more than a second or two ago, if that is so.
+    pub fn behind(&self) -> Option<String> {
+        self.heads.failure()
     }
 
     /// Where the log is.
@@ -174,7 +214,7 @@ mod tests {
     fn after_a_failed_sync_nothing_more_is_accepted() {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, _) = Log::open(dir.path(), &Options::default()).unwrap();
-        log.syncer = Syncer::start(vec![Arc::new(BrokenDisk)], 0).unwrap();
+        log.syncer = Arc::new(Syncer::start(vec![Arc::new(BrokenDisk)], 0).unwrap());
         let receipt = log.append_own("test", &json!({})).unwrap();
         assert!(matches!(log.make_durable(receipt).wait(), Err(AuditError::Sync(_))));
         assert!(matches!(log.append_own("test", &json!({})), Err(AuditError::Sync(_))));

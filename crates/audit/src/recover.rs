@@ -15,6 +15,7 @@ use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::files;
 use crate::line::Line;
+use crate::tree::{self, Hash};
 
 /// What [`Log::open`](crate::Log::open) found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +24,8 @@ pub struct Recovery {
     pub created: bool,
     /// Bytes that were removed behind the last whole entry; the log has an entry `log.recovered` about each.
     pub torn: Vec<Torn>,
+    /// Why the tree was made anew from all entries, if it was; the log has an entry `log.tree` about it.
+    pub anew: Option<&'static str>,
     /// The last entry once open.
     pub head: Head,
 }
@@ -40,12 +43,19 @@ pub struct Torn {
     pub sha256: String,
 }
 
-/// Returns the last entry, if there is one, and what was cut off behind it.
-pub(crate) fn find_end(dir: &Path) -> Result<(Option<Head>, Vec<Torn>), AuditError> {
+/// The last entry of a log.
+pub(crate) struct End {
+    pub(crate) head: Head,
+    /// Its hash in the tree.
+    pub(crate) leaf: Hash,
+}
+
+/// Returns the last entry, if there is one, and what is to be cut off behind it. Nothing is touched.
+pub(crate) fn find_end(dir: &Path) -> Result<(Option<End>, Vec<Torn>), AuditError> {
     let failed = |action, name: &str, source| AuditError::Io { action, path: dir.join(name), source };
     let mut sources = files::snapshot(dir).map_err(|error| failed("read", "", error))?;
     let mut torn = Vec::new();
-    let mut head = None;
+    let mut end = None;
     while let Some(source) = sources.pop() {
         let tail = Tail { name: &source.name, file: &source.file };
         let read = |error| failed("read", &source.name, error);
@@ -56,16 +66,21 @@ pub(crate) fn find_end(dir: &Path) -> Result<(Option<Head>, Vec<Torn>), AuditErr
         }
         if whole > 0 {
             let before = sources.last().map(|source| Tail { name: &source.name, file: &source.file });
-            head = Some(check_last(&tail, whole, before.as_ref())?);
+            end = Some(check_last(&tail, whole, before.as_ref())?);
             break;
         }
     }
-    // Nothing is touched before the end is known to be good: what fails the check above stays as evidence.
-    for cut in &torn {
+    Ok((end, torn))
+}
+
+/// Cuts off what no entry is, once the rest is known to be good: what fails a check before stays as evidence.
+pub(crate) fn cut(dir: &Path, torn: &[Torn]) -> Result<(), AuditError> {
+    let failed = |action, name: &str, source| AuditError::Io { action, path: dir.join(name), source };
+    for cut in torn {
         let file = files::open_write(&dir.join(&cut.file)).map_err(|error| failed("open", &cut.file, error))?;
         file.set_len(cut.offset).map_err(|error| failed("truncate", &cut.file, error))?;
     }
-    Ok((head, torn))
+    Ok(())
 }
 
 /// The number of the first entry in a file that has one.
@@ -79,7 +94,7 @@ pub(crate) fn first_seq(name: &str, file: &File) -> Result<u64, AuditError> {
 }
 
 /// Checks that the last line follows from the one before it, which may be in the file `before`.
-fn check_last(tail: &Tail<'_>, whole: u64, before: Option<&Tail<'_>>) -> Result<Head, AuditError> {
+fn check_last(tail: &Tail<'_>, whole: u64, before: Option<&Tail<'_>>) -> Result<End, AuditError> {
     let (start, bytes) = tail.last_line(whole)?;
     let fault = |problem| tail.damaged(start, problem);
     let line = Line::parse(&bytes).map_err(fault)?;
@@ -99,7 +114,8 @@ fn check_last(tail: &Tail<'_>, whole: u64, before: Option<&Tail<'_>>) -> Result<
         }
         None => Head { seq: 0, chain: genesis(&line).map_err(fault)? },
     };
-    follow(&previous, &line).map_err(fault)
+    let head = follow(&previous, &line).map_err(fault)?;
+    Ok(End { head, leaf: tree::leaf(&bytes) })
 }
 
 /// What the first line of a log follows, by the salt in it.
@@ -114,6 +130,9 @@ pub(crate) fn genesis(first: &Line<'_>) -> Result<Chain, Problem> {
 
 /// The kind of a log's first entry.
 pub(crate) const OPENED: &str = "log.opened";
+
+/// The kind of an entry about a new key for its checkpoints.
+pub(crate) const KEY: &str = "log.key";
 
 /// The head after `line`, if it is the line that belongs after `previous`.
 pub(crate) fn follow(previous: &Head, line: &Line<'_>) -> Result<Head, Problem> {

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use crate::error::AuditError;
+use crate::id::Id;
 use crate::receipt::{Level, Receipt};
 
 /// Something whose written data can be put on disk.
@@ -159,6 +160,11 @@ impl Syncer {
         lock(&self.shared.state).failure.clone()
     }
 
+    /// Blocks until all entries up to this one are on disk.
+    pub(crate) fn wait_for(&self, seq: u64) -> Result<(), AuditError> {
+        self.request(Receipt::written(seq, Id::from([0; 16]))).wait().map(drop)
+    }
+
     pub(crate) fn request(&self, receipt: Receipt) -> Pending {
         let slot = Arc::new(Slot::default());
         let outcome = {
@@ -251,7 +257,6 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::Id;
 
     /// Counts syncs, waits for permission before each when gated, and fails when told.
     #[derive(Default)]

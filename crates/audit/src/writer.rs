@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::chain::{Chain, Head};
 use crate::entry::{self, Entry};
 use crate::error::AuditError;
+use crate::heads::Heads;
 use crate::receipt::Receipt;
 use crate::sync::{Syncer, Target};
-use crate::{files, recover};
+use crate::{files, recover, tree};
 
 /// The one place that writes. `length` and `head` always describe whole lines that are in the file; they move only
 /// after a write succeeded, so any failure before that leaves the log where it was.
@@ -101,14 +102,17 @@ impl Writer {
         &mut self,
         entry: &Entry<'_, F>,
         syncer: &Syncer,
+        heads: &Heads,
     ) -> Result<Receipt, AuditError> {
         let seq = self.head.seq + 1;
         let chain = entry::render(&mut self.buffer, seq, &self.head.chain, entry)?;
+        let leaf = tree::leaf(self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer));
         let written = self.write(entry.at_micros.div_euclid(1_000_000), syncer);
         self.failed = written.is_err();
         written?;
         self.head = Head { seq, chain };
         syncer.written(seq);
+        heads.push(leaf);
         Ok(Receipt::written(seq, entry.id))
     }
 
@@ -172,7 +176,7 @@ impl Writer {
         let (current, next) = (self.dir.join(files::CURRENT), self.dir.join(files::NEXT));
         let closed = self.dir.join(files::closed_name(self.first_seq));
         let directory = Self::directory(&self.dir)?;
-        remove_if_there(&next)?;
+        files::remove_if_there(&next)?;
         let file = files::create(&next)?;
         if !self.renamed {
             if fs::exists(&closed)? {
@@ -184,13 +188,5 @@ impl Writer {
         fs::rename(&next, &current)?;
         self.renamed = false;
         Ok((file, directory))
-    }
-}
-
-/// Removes what a rotation that stopped halfway left behind.
-pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }

@@ -257,7 +257,7 @@ fn the_log_belongs_to_its_owner_alone() {
     assert_eq!(mode(&dir), 0o700);
     for file in fs::read_dir(&dir).unwrap() {
         let path = file.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
     fs::set_permissions(dir.join("audit.jsonl"), fs::Permissions::from_mode(0o644)).unwrap();
     reopen(&dir);

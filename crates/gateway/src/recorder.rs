@@ -46,6 +46,8 @@ pub struct Recorder {
     said: AtomicBool,
     /// Whether it began with this start.
     is_new: bool,
+    /// Whether it was said that entries are without a checkpoint.
+    is_behind: AtomicBool,
 }
 
 /// Requests that were refused before anybody was identified, and the id of the entry in which those of this second will be.
@@ -91,6 +93,9 @@ impl Recorder {
     /// What the log says, or that there is no randomness for the digest key.
     pub fn open(directory: &Path, options: &bartizan_audit::Options) -> Result<Recorder, AuditError> {
         let (log, recovery) = Log::open(directory, options)?;
+        if let Some(why) = recovery.anew {
+            tracing::warn!("the tree over the audit log was made anew from its entries: {why}");
+        }
         if !recovery.torn.is_empty() {
             tracing::warn!(
                 pieces = recovery.torn.len(),
@@ -114,6 +119,7 @@ impl Recorder {
             lost: AtomicU64::new(0),
             said: AtomicBool::new(false),
             is_new: recovery.created,
+            is_behind: AtomicBool::new(false),
         })
     }
 
@@ -299,6 +305,7 @@ impl Recorder {
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.tick(now.0);
         self.counted("edge.refused", refused, now);
         self.counted("upstream.strays", strays.map(plain), now);
+        self.report_behind();
     }
 
     /// Writes what is counted of the second that goes on; there will be no other.
@@ -316,6 +323,18 @@ impl Recorder {
             self.append_as(id.unwrap_or_else(|| self.ids.next(now)), kind, now, &summary).ok();
         }
         self.resume(now);
+    }
+
+    /// Says once that there are no checkpoints of what is recorded, and once that there are again.
+    fn report_behind(&self) {
+        let behind = self.log.behind();
+        if behind.is_some() == self.is_behind.swap(behind.is_some(), Ordering::Relaxed) {
+            return;
+        }
+        match behind {
+            Some(why) => tracing::error!("what is recorded is without a checkpoint: {why}"),
+            None => tracing::info!("what is recorded has a checkpoint again"),
+        }
     }
 
     /// Tries whether a log that failed can be written again, and records how many entries it lacks. Without a try of

@@ -32,6 +32,7 @@ const FORMATS: &[Format] = &[
     (doctor::Examined::FORMAT, || schema_for!(doctor::Examined).to_value()),
     (audit::Verified::FORMAT, || schema_for!(audit::Verified).to_value()),
     (audit::VerifiedAll::FORMAT, || schema_for!(audit::VerifiedAll).to_value()),
+    (audit::ProvenEntry::FORMAT, || schema_for!(audit::ProvenEntry).to_value()),
     (audit::Summary::FORMAT, || schema_for!(audit::Summary).to_value()),
     ("bartizan.audit.entry/1", || schema_for!(audit::TailEntry).to_value()),
     (lock::Changes::DIFF, || schema_for!(lock::Changes<'_>).to_value()),

@@ -29,9 +29,61 @@ fn a_whole_log_verifies_and_a_changed_one_does_not() {
 
     let two: String = text.split_inclusive('\n').take(2).collect();
     fs::write(&file, two).unwrap();
-    bartizan_at(home.path(), &["audit", "verify"]).status(0);
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(1);
+    assert!(end.stdout.contains("was cut back: the checkpoint has 3 entries, and the log has 2"), "{}", end.stdout);
     let end = bartizan_at(home.path(), &["audit", "verify", "--head", &head]).status(1);
     assert!(end.stdout.contains("was cut back"), "{}", end.stdout);
+}
+
+#[test]
+fn an_entry_is_proven_to_whoever_has_the_key() {
+    let home = tempfile::tempdir().unwrap();
+    let ids =
+        write_log(home.path(), &[("message", json!({"decision": "allow"})), ("message", json!({"tool": "a\u{1b}"}))]);
+    write_log(&home.path().join("run"), &[("message", json!({"decision": "deny"}))]);
+    let directory = home.path().join("audit").display().to_string();
+    let key = |of: &str| {
+        let directory = home.path().join(of).join("audit").display().to_string();
+        bartizan(&["audit", "verify", &directory, "--json"]).status(0).json()["key"].as_str().unwrap().to_owned()
+    };
+    let (own, other) = (key(""), key("run"));
+    let file = home.path().join("one.tlog-proof").display().to_string();
+    let made = bartizan_at(home.path(), &["audit", "prove", &ids[1], "--out", &file]).status(0);
+    assert!(made.stdout.is_empty() && made.stderr.contains(&format!("the log in {directory}")), "{made:?}");
+    let printed = bartizan_at(home.path(), &["audit", "prove", &ids[1], "--log", &directory]).status(0).stdout;
+    assert_eq!(fs::read_to_string(&file).unwrap(), printed);
+    let end = bartizan(&["audit", "verify", "--proof", &file, "--key", &own]).status(0);
+    assert!(end.stdout.starts_with("ok: entry 3 is among the first 3 of the log bartizan/"), "{}", end.stdout);
+    assert!(end.stdout.contains(&ids[1]) && !end.stdout.contains('\u{1b}'), "{}", end.stdout);
+    let end = bartizan(&["audit", "verify", "--proof", &file, "--key", &other]).status(1);
+    assert_eq!(end.stdout, "not proven: the key has not signed it\n");
+    let json = bartizan(&["audit", "verify", "--proof", &file, "--key", &other, "--json"]).status(1).json();
+    assert_eq!((json["ok"].as_bool(), json["problem"].as_str()), (Some(false), Some("the key has not signed it")));
+
+    // The checkpoint of a log is its own, and so is its key.
+    let checkpoint = format!("{directory}/checkpoint");
+    for (words, status) in [
+        (&["--checkpoint", &checkpoint, "--key", &own][..], 0),
+        (&["--checkpoint", &checkpoint], 0),
+        (&["--key", &other], 1),
+        (&["--checkpoint", &format!("{directory}/audit.jsonl")], 1),
+        (&["--checkpoint", "/nowhere"], 3),
+        (&["--key", "nonsense"], 2),
+    ] {
+        bartizan_at(home.path(), &[&["audit", "verify", &directory], words].concat()).status(status);
+    }
+    let end = bartizan_at(home.path(), &["audit", "verify", "--checkpoint", &checkpoint]).status(0);
+    assert_eq!(end.stdout.lines().count(), 1, "of the log that it is of: {}", end.stdout);
+    for (words, status) in [
+        (&["audit", "prove", &ids[1], "--out", &file][..], 3),
+        (&["audit", "prove", "01M8CD2C2EZZ2M0R12R4XY0B44"], 3),
+        (&["audit", "prove", "nonsense"], 2),
+        (&["audit", "verify", "--proof", &file], 2),
+        (&["audit", "verify", "--proof", &directory, "--key", &own], 3),
+    ] {
+        bartizan_at(home.path(), words).status(status);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), printed, "what is there stays");
 }
 
 #[test]
@@ -116,7 +168,7 @@ fn a_head_of_another_log_is_told_from_a_log_that_was_rewritten() {
         let head = head(home.path(), of);
         let own = home.path().join(of).join("audit").display().to_string();
         let end = verify(held, &["--head", &head]).status(1);
-        assert_eq!(end.stdout, format!("not this log: this head is of another log, the one in {own}\n"));
+        assert_eq!(end.stdout, format!("not this log: what was kept is of another log, the one in {own}\n"));
         assert!(end.stderr.contains("this one was replaced"), "{}", end.stderr);
         let json = verify(held, &["--head", &head, "--json"]).status(1).json();
         assert!(json["ok"] == false && json["problem"].as_str().unwrap().ends_with(&own), "{json}");
@@ -125,7 +177,8 @@ fn a_head_of_another_log_is_told_from_a_log_that_was_rewritten() {
     let stranger = tempfile::tempdir().unwrap();
     write_log(stranger.path(), &[]);
     let end = verify("audit", &["--head", &head(stranger.path(), "")]).status(1);
-    let expected = "does not contain the head: the log was rewritten, or the head is of another log: entry 1";
+    let expected =
+        "does not contain what was kept of it: the log was rewritten, or the head is of another log: entry 1";
     assert!(end.stdout.starts_with(expected) && end.stderr.contains("its entries hold together"), "{}", end.stdout);
     // One that is broken besides is called that.
     let file = home.path().join("audit/audit.jsonl");

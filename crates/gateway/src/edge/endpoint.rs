@@ -206,7 +206,13 @@ impl Front {
         let behind = "a changed certificate cannot be used; the one before is in force";
         let behind = self.is_behind.load(Ordering::Relaxed).then_some(behind);
         // Each by itself: what one hides, nobody mends.
-        let all = config.as_deref().into_iter().chain(behind).map(|why| format!("ready, degraded: {why}\n"));
+        let unsigned = self.gateway.recorder.log().behind();
+        let all = config
+            .as_deref()
+            .into_iter()
+            .chain(behind)
+            .chain(unsigned.as_deref())
+            .map(|why| format!("ready, degraded: {why}\n"));
         Ok(Some(all.collect::<String>()).filter(|all| !all.is_empty()).unwrap_or_else(|| "ready\n".to_owned()))
     }
 

@@ -1,0 +1,234 @@
+//! Keeps the head of the tree where it can be read: a signed checkpoint, at most a second behind the entries.
+//!
+//! A thread of the log's own makes one each second in which there was an entry, and a last one at the end. Before it signs,
+//! the entries are put on disk, and so are the tiles: what a checkpoint says is there, whatever happens after. A log that is
+//! shorter than its checkpoint has been cut.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::error::AuditError;
+use crate::fault::{Fault, Problem};
+use crate::files;
+use crate::note::{self, Checkpoint, LogKey, Signer};
+use crate::sync::Syncer;
+use crate::tiles::Tiles;
+use crate::tree::{Edge, Hash, Tile};
+
+/// The newest checkpoint.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The key that it is signed with.
+const KEY: &str = "checkpoint.key";
+
+/// How long entries may be without a checkpoint.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Full tiles that wait to be written, if that fails: 8 KiB each. Where there are more no further checkpoint is made, and the
+/// next start makes all that is missing from the entries.
+const WAITING: usize = 1024;
+
+/// The tree of a log that is open.
+pub(crate) struct Heads {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    signer: Signer,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    edge: Edge,
+    /// Those that are full and not written yet.
+    full: Vec<Tile>,
+    /// There were too many of these.
+    lost: bool,
+    /// What the newest checkpoint is about.
+    kept: Edge,
+    /// Why there is no newer one.
+    failure: Option<String>,
+    closing: bool,
+    /// The thread waits for something to do.
+    idle: bool,
+}
+
+impl Heads {
+    /// Goes on from the tree of all entries that there are, of which `kept` is in the checkpoint.
+    pub(crate) fn start(dir: &Path, signer: Signer, edges: (Edge, Edge), syncer: Arc<Syncer>) -> io::Result<Self> {
+        let (kept, edge) = edges;
+        let state = State { edge, full: Vec::new(), lost: false, kept, failure: None, closing: false, idle: false };
+        let shared = Arc::new(Shared { dir: dir.to_owned(), signer, state: Mutex::new(state), wake: Condvar::new() });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("audit-heads".to_owned()).spawn(move || worker.run(&syncer))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Adds an entry that is written; called in the order of entries.
+    pub(crate) fn push(&self, leaf: Hash) {
+        let mut state = lock(&self.shared.state);
+        let State { edge, full, lost, .. } = &mut *state;
+        edge.push(leaf, |tile| {
+            if full.len() < WAITING {
+                full.push(tile);
+            } else {
+                *lost = true;
+            }
+        });
+        if state.idle {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Why there is no checkpoint of what was recorded more than a second ago, if that is so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        lock(&self.shared.state).failure.clone()
+    }
+}
+
+impl Drop for Heads {
+    fn drop(&mut self) {
+        lock(&self.shared.state).closing = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It does not panic, and if it did the entries are there all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, syncer: &Syncer) {
+        let mut state = lock(&self.state);
+        loop {
+            if state.edge.size() == state.kept.size() {
+                if state.closing {
+                    return;
+                }
+                state.idle = true;
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle = false;
+                continue;
+            }
+            state = self.rest(state);
+            let is_last = state.closing;
+            state = self.advance(state, syncer);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Lets others add entries for a while, so that one checkpoint is for all of them.
+    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let end = Instant::now() + EVERY;
+        while !state.closing {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    /// Makes a checkpoint of what there is. The lock is not held while the disk works.
+    fn advance<'a>(&'a self, mut state: MutexGuard<'a, State>, syncer: &Syncer) -> MutexGuard<'a, State> {
+        let (edge, old, full) = (state.edge.clone(), state.kept.clone(), std::mem::take(&mut state.full));
+        let lost = state.lost;
+        drop(state);
+        let done = if lost {
+            Err("tiles of the tree could not be written for too long; they are made anew at the next start".to_owned())
+        } else {
+            syncer.wait_for(edge.size()).map_err(|error| error.to_string()).and_then(|()| {
+                write(&self.dir, &self.signer, (&old, &edge), &full)
+                    .map_err(|error| format!("the checkpoint of the log cannot be written: {error}"))
+            })
+        };
+        let mut state = lock(&self.state);
+        match done {
+            Ok(()) => {
+                state.kept = edge;
+                state.failure = None;
+            }
+            Err(why) => {
+                // In the order in which they came.
+                let newer = std::mem::replace(&mut state.full, full);
+                state.full.extend(newer);
+                state.failure = Some(why);
+            }
+        }
+        state
+    }
+}
+
+/// Writes a checkpoint and, before it, what its tree needs besides the tiles that were there.
+pub(crate) fn write(dir: &Path, signer: &Signer, (old, new): (&Edge, &Edge), full: &[Tile]) -> io::Result<()> {
+    let tiles = Tiles::of(dir);
+    full.iter().try_for_each(|tile| tiles.write(tile))?;
+    tiles.write_partial(old, new)?;
+    let checkpoint = Checkpoint { origin: signer.public().name().to_owned(), size: new.size(), root: new.root() };
+    files::replace(&dir.join(CHECKPOINT), signer.sign(&checkpoint.to_string()).as_bytes())?;
+    tiles.remove_partial(old, new);
+    Ok(())
+}
+
+/// The key of the log in `dir`, if it has one.
+pub(crate) fn kept_key(dir: &Path) -> Result<Option<Signer>, AuditError> {
+    let path = dir.join(KEY);
+    let text = match files::read(&path, 4096) {
+        Ok(text) => Zeroizing::new(String::from_utf8(text).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(AuditError::Io { action: "read", path, source }),
+    };
+    Signer::from_text(&text).map(Some).ok_or_else(|| damaged(KEY, Problem::Shape("it holds no key")))
+}
+
+/// A new key, and as the text to be kept.
+pub(crate) fn new_key() -> Result<(Signer, Option<Zeroizing<String>>), AuditError> {
+    let (mut name, mut seed) = ([0; 8], Zeroizing::new([0; 32]));
+    getrandom::fill(&mut name).and_then(|()| getrandom::fill(&mut *seed)).map_err(AuditError::Random)?;
+    let name = format!("bartizan/{}", crate::to_hex(&name));
+    let made = Signer::new(&name, &seed).zip(Signer::to_text(&name, &seed));
+    let (signer, text) = made.ok_or(AuditError::Entry("no key can be made of random bytes"))?;
+    Ok((signer, Some(text)))
+}
+
+/// Keeps a key for the next start.
+pub(crate) fn keep_key(dir: &Path, text: &str) -> Result<(), AuditError> {
+    let path = dir.join(KEY);
+    files::replace(&path, text.as_bytes()).map_err(|source| AuditError::Io { action: "create", path, source })
+}
+
+/// The note that is the newest checkpoint of a log, if it has one.
+pub(crate) fn read(dir: &Path) -> io::Result<Option<String>> {
+    match files::read(&dir.join(CHECKPOINT), note::MAX_BYTES) {
+        Ok(bytes) => {
+            String::from_utf8(bytes).map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The newest checkpoint of a log, which this key has signed.
+pub(crate) fn checkpoint(dir: &Path, key: &LogKey) -> Result<Option<Checkpoint>, Fault> {
+    let fault = |problem| Fault { file: CHECKPOINT.to_owned(), line: 0, offset: 0, problem };
+    let Some(note) = read(dir).map_err(|error| fault(Problem::Io(error)))? else { return Ok(None) };
+    Checkpoint::open(&note, key).map(Some).map_err(|why| fault(Problem::Checkpoint(why)))
+}
+
+fn damaged(file: &str, problem: Problem) -> AuditError {
+    AuditError::Damaged(Box::new(Fault { file: file.to_owned(), line: 0, offset: 0, problem }))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""The log of a gateway that is in use, looked at with a reader of its formats that has nothing of Bartizan's.
+
+    run.py [PART ...]    only cases whose name contains one of these
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE)]
+
+import tlog  # noqa: E402
+from harness import BINARY, FIXTURE, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+
+SERVERS = {"files": {"command": [FIXTURE, "--stdio"]}}
+
+
+def audit(*words, status=0, home=None):
+    environment = os.environ | {"NO_COLOR": "1"} | ({"BARTIZAN_HOME": str(home)} if home else {})
+    done = subprocess.run([BINARY, "audit", *map(str, words)], env=environment, capture_output=True, text=True, timeout=120)
+    equal(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def verified(directory, *words, status=0):
+    return json.loads(audit("verify", directory, "--json", *words, status=status))
+
+
+def lines(directory):
+    """The entries as they stand in the log, in order."""
+    files = sorted(directory.glob("audit-*.jsonl")) + [directory / "audit.jsonl"]
+    return [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]
+
+
+def some_calls(gateway, count):
+    with Raw(gateway, "/mcp/files") as client:
+        for number in range(count):
+            client.ask("ping" if number % 3 else "tools/list")
+
+
+def check_with_a_reader_of_its_own(directory, key):
+    """That the checkpoint, the tiles and the entries are one tree; how many entries are in it."""
+    origin, size, root = tlog.checkpoint((directory / "checkpoint").read_text(), key)
+    equal(origin, key.split("+")[0], "the origin")
+    entries = lines(directory)
+    check(size <= len(entries), f"{size} under the checkpoint, {len(entries)} in the log")
+    equal(tlog.root_of([tlog.leaf(entry) for entry in entries[:size]]).hex(), root.hex(), "the root over the entries")
+    equal(tlog.root_by_tiles(directory, size).hex(), root.hex(), "the root over the tiles")
+    return size
+
+
+def case_a_log_in_use_is_one_tree_and_its_entries_are_proven():
+    with Gateway(SERVERS) as gateway:
+        directory = gateway.home / "audit"
+        for calls in (1, 300):
+            some_calls(gateway, calls)
+            there = len(lines(directory))
+            newest = wait_for(lambda: (found := verified(directory))["checkpoint"] >= there and found, "the checkpoint follows")
+            check(check_with_a_reader_of_its_own(directory, newest["key"]) >= there)
+        kept = (directory / "checkpoint").read_text()
+        key, entries = newest["key"], lines(directory)
+        with tempfile.TemporaryDirectory() as elsewhere:
+            # Another machine has the proof and the key, and nothing else.
+            away = pathlib.Path(elsewhere)
+            for number in (1, 2, 255, 256, 257, len(entries)):
+                entry = json.loads(entries[number - 1])
+                file = away / f"{number}.tlog-proof"
+                audit("prove", entry["id"], "--log", directory, "--out", file)
+                index, proven = tlog.proven(file.read_text(), key)
+                equal((index, proven), (number - 1, entries[number - 1]), f"entry {number}")
+                found = json.loads(audit("verify", "--proof", file, "--key", key, "--json", home=away))
+                equal((found["ok"], found["entry"]), (True, entry), "the same by bartizan")
+                file.write_text(file.read_text().replace("index ", "index 1", 1))
+                audit("verify", "--proof", file, "--key", key, status=1, home=away)
+                with contextlib.suppress(tlog.Wrong):
+                    tlog.proven(file.read_text(), key)
+                    check(False, "the reader takes what bartizan refuses")
+            note = away / "kept"
+            note.write_text(kept)
+            some_calls(gateway, 5)
+            verified(directory, "--checkpoint", note, "--key", key)
+
+
+def case_what_was_recorded_when_it_was_killed_is_under_the_next_checkpoint():
+    with Gateway(SERVERS) as gateway:
+        directory = gateway.home / "audit"
+        key = verified(directory)["key"]
+        for _ in range(3):
+            some_calls(gateway, 90)
+            there = lines(directory)
+            gateway.again()
+            newest = wait_for(lambda: (found := verified(directory))["checkpoint"] >= len(there) and found, "the next checkpoint")
+            equal(newest["key"], key, "the key stays")
+            check_with_a_reader_of_its_own(directory, key)
+            equal(lines(directory)[: len(there)], there, "what was recorded")
+        check(not gateway.entries(kind="log.tree"), "nothing had to be made anew")
+
+
+def case_a_log_that_is_put_back_is_found_out():
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+        directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
+        some_calls(gateway, 20)
+        wait_for(lambda: verified(directory)["checkpoint"] >= 20, "a checkpoint")
+        shutil.copytree(directory, away / "early", ignore=shutil.ignore_patterns("control"))
+        some_calls(gateway, 20)
+        wait_for(lambda: verified(directory)["checkpoint"] >= 40, "a later one")
+        shutil.copy(directory / "checkpoint", away / "kept")
+        verified(away / "early")
+        told = verified(away / "early", "--checkpoint", away / "kept", status=1)
+        check("cut back" in told["problem"], told)
+        # Cut at its end alone, it is not even a whole log.
+        file = away / "early" / "audit.jsonl"
+        file.write_bytes(b"".join(line + b"\n" for line in file.read_bytes().split(b"\n")[:-2]))
+        check("cut back" in verified(away / "early", status=1)["problem"])
+        # A gateway does not go on with it.
+        config = away / "bartizan.toml"
+        text = gateway.config.read_text()
+        config.write_text(f'[audit]\ndirectory = "{away / "early"}"\n' + text)
+        done = subprocess.run([BINARY, "serve", "--allow-unconfined", "--config", config], capture_output=True, text=True, timeout=60,
+                              env=os.environ | {"BARTIZAN_HOME": str(away / "home")})
+        equal(done.returncode, 4, done.stderr)
+        check("cut back" in done.stderr, done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases(cases_of(globals())))

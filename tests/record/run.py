@@ -47,6 +47,12 @@ def some_calls(gateway, count):
             client.ask("ping" if number % 3 else "tools/list")
 
 
+def settled(directory):
+    """What is verified once all entries so far are under a checkpoint."""
+    there = len(lines(directory))
+    return wait_for(lambda: (found := verified(directory))["checkpoint"] >= there and found, "the checkpoint follows")
+
+
 def check_with_a_reader_of_its_own(directory, key):
     """That the checkpoint, the tiles and the entries are one tree; how many entries are in it."""
     origin, size, root = tlog.checkpoint((directory / "checkpoint").read_text(), key)
@@ -64,7 +70,7 @@ def case_a_log_in_use_is_one_tree_and_its_entries_are_proven():
         for calls in (1, 300):
             some_calls(gateway, calls)
             there = len(lines(directory))
-            newest = wait_for(lambda: (found := verified(directory))["checkpoint"] >= there and found, "the checkpoint follows")
+            newest = settled(directory)
             check(check_with_a_reader_of_its_own(directory, newest["key"]) >= there)
         kept = (directory / "checkpoint").read_text()
         key, entries = newest["key"], lines(directory)
@@ -98,7 +104,7 @@ def case_what_was_recorded_when_it_was_killed_is_under_the_next_checkpoint():
             some_calls(gateway, 90)
             there = lines(directory)
             gateway.again()
-            newest = wait_for(lambda: (found := verified(directory))["checkpoint"] >= len(there) and found, "the next checkpoint")
+            newest = settled(directory)
             equal(newest["key"], key, "the key stays")
             check_with_a_reader_of_its_own(directory, key)
             equal(lines(directory)[: len(there)], there, "what was recorded")
@@ -109,10 +115,10 @@ def case_a_log_that_is_put_back_is_found_out():
     with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 20)
-        wait_for(lambda: verified(directory)["checkpoint"] >= 20, "a checkpoint")
+        settled(directory)
         shutil.copytree(directory, away / "early", ignore=shutil.ignore_patterns("control"))
         some_calls(gateway, 20)
-        wait_for(lambda: verified(directory)["checkpoint"] >= 40, "a later one")
+        settled(directory)
         shutil.copy(directory / "checkpoint", away / "kept")
         verified(away / "early")
         told = verified(away / "early", "--checkpoint", away / "kept", status=1)
@@ -123,8 +129,7 @@ def case_a_log_that_is_put_back_is_found_out():
         check("cut back" in verified(away / "early", status=1)["problem"])
         # A gateway does not go on with it.
         config = away / "bartizan.toml"
-        text = gateway.config.read_text()
-        config.write_text(f'[audit]\ndirectory = "{away / "early"}"\n' + text)
+        config.write_text(f'{gateway.config.read_text()}[audit]\ndirectory = "{away / "early"}"\n')
         done = subprocess.run([BINARY, "serve", "--allow-unconfined", "--config", config], capture_output=True, text=True, timeout=60,
                               env=os.environ | {"BARTIZAN_HOME": str(away / "home")})
         equal(done.returncode, 4, done.stderr)

@@ -59,6 +59,8 @@ COMMANDS = {
     # The key on the pages is no log's.
     f"bartizan audit verify --proof one.tlog-proof --key {KEY}": (1, "not proven: the key has not signed it"),
     f"bartizan audit verify --checkpoint checkpoint-of-friday --key {KEY}": (3, "checkpoint-of-friday cannot be read"),
+    "bartizan audit export --out october --since 2026-10-01 --until 2026-11-01": (2, "there are several logs; name one with --log"),
+    "bartizan audit export --out for-the-siem --format ocsf --rule secrets. --since 1d": (2, "there are several logs; name one with --log"),
     "bartizan audit tail --lines 3 --log ~/.local/state/bartizan/run/audit": (0, "  files tools/call echo  schema.arguments"),
     "bartizan audit tail --who uid:1000 --since 1d": (0, ""),
     "bartizan audit summary --observed --since 7d": (0, "messages, "),

@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
+import hashlib
+import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +114,82 @@ def case_what_was_recorded_when_it_was_killed_is_under_the_next_checkpoint():
             check_with_a_reader_of_its_own(directory, key)
             equal(lines(directory)[: len(there)], there, "what was recorded")
         check(not gateway.entries(kind="log.tree"), "nothing had to be made anew")
+
+
+def case_what_is_handed_out_can_be_checked_elsewhere():
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+        directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
+        some_calls(gateway, 300)
+        key = settled(directory)["key"]
+        entries = [json.loads(line) for line in lines(directory)]
+        for number, (words, wanted) in enumerate([
+            ([], lambda entry: True),
+            (["--who", "anonymous", "--text", '"TOOLS/LIST"'], lambda entry: entry.get("principal") == "anonymous" and entry.get("method") == "tools/list"),
+            (["--server", "files", "--until", entries[-9]["at"], "--since", "1h"], lambda entry: entry.get("server") == "files" and entry["at"] < entries[-9]["at"]),
+        ]):
+            out = away / str(number)
+            export = json.loads(audit("export", "--out", out, "--log", directory, "--json", *words))
+            got = [json.loads(line) for line in (out / "entries.jsonl").read_bytes().splitlines()]
+            expected = [entry for entry in entries[: export["of"]] if wanted(entry)]
+            check(len(expected) > 10 and got == expected, f"{words}: {len(got)} entries of {len(expected)}")
+            audit("verify", "--export", out, "--key", key, home=away)
+            # The same by the reader of its own.
+            evidence, _, note = (out / "evidence").read_text().partition("\n\n")
+            _, size, root = tlog.checkpoint(note, key)
+            known = {json.loads(line)["seq"] - 1: tlog.leaf(line) for line in (out / "entries.jsonl").read_bytes().splitlines()}
+            around = [base64.b64decode(line) for line in evidence.split("\n")[1:]]
+            equal(tlog.root_around(known, 0, size, around).hex(), root.hex(), f"{words}: the root")
+            equal(around, [], "hashes that are left")
+            signed = tlog.opened((out / "manifest").read_text(), key).split("\n")
+            equal(json.loads(signed[1]), export, "what is signed")
+            for file in export["files"]:
+                equal(hashlib.sha256((out / file["name"]).read_bytes()).hexdigest(), file["sha256"], file["name"])
+            # What was changed, left out or put in is found out.
+            for name, change in [
+                ("entries.jsonl", lambda held: held.replace(b"tools/list", b"tools/lost", 1)),
+                ("entries.jsonl", lambda held: b"\n".join(held.split(b"\n")[1:])),
+                ("evidence", lambda held: held.replace(b"\n", b"\n" + base64.b64encode(bytes(32)) + b"\n", 1)),
+                ("manifest", lambda held: held.replace(b'"entries":', b'"entries":1', 1)),
+            ]:
+                held = (out / name).read_bytes()
+                (out / name).write_bytes(change(held))
+                check(held != (out / name).read_bytes(), f"{name} was changed")
+                told = json.loads(audit("verify", "--export", out, "--key", key, "--json", status=1, home=away))
+                check(not told["ok"] and name in told["problem"], told)
+                (out / name).write_bytes(held)
+            audit("verify", "--export", out, "--key", key, home=away)
+
+
+def case_other_systems_read_what_is_handed_out():
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+        directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
+        some_calls(gateway, 20)
+        key = settled(directory)["key"]
+        count = {}
+        for form, name in (("ocsf", "entries.ocsf.jsonl"), ("cef", "entries.cef"), ("csv", "entries.csv")):
+            out = away / form
+            count[form] = json.loads(audit("export", "--out", out, "--format", form, "--log", directory, "--json"))["entries"]
+            audit("verify", "--export", out, "--key", key, home=away)
+            held = (out / name).read_text(newline="")
+            if form == "csv":
+                rows = list(csv.DictReader(io.StringIO(held, newline="")))
+                equal([int(row["seq"]) for row in rows], list(range(1, count[form] + 1)), "rows")
+                check(any(row["method"] == "tools/list" and row["decision"] == "allow" for row in rows), rows[-1])
+            elif form == "cef":
+                found = [re.fullmatch(r"CEF:0\|Bartizan\|Bartizan\|[^|]+\|[a-z._]+\|[^|]+\|\d+\|rt=\d{13} externalId=\w{26} .*", line) for line in held.splitlines()]
+                check(len(found) == count[form] and all(found), held[:500])
+            else:
+                events = [json.loads(line) for line in held.splitlines()]
+                equal(len(events), count[form], "events")
+                for event in events:
+                    equal(event["type_uid"], event["class_uid"] * 100 + event["activity_id"], event)
+                    check(event["metadata"]["version"] == "1.6.0" and event["time"] > 1_700_000_000_000, event)
+                calls = [event for event in events if event["class_uid"] == 6003]
+                check(len(calls) > 20 and all(event["api"]["operation"] for event in calls), calls[:1])
+        # Nothing is written over, and nothing is left of what fails.
+        audit("export", "--out", away / "csv", "--log", directory, status=3)
+        audit("export", "--out", away / "none", "--log", directory, "--who", "nobody", status=3)
+        check(not (away / "none").exists(), "something is left")
 
 
 def case_a_log_that_is_put_back_is_found_out():

@@ -91,6 +91,20 @@ def proven(text: str, vkey: str) -> tuple[int, bytes]:
     return index, entry
 
 
+def root_around(known: dict[int, bytes], start: int, end: int, around: list[bytes]) -> bytes:
+    """The root over a range of which some entries are known by their hash, and the rest by hashes of the largest parts without any of
+    them, from the left."""
+    if not any(start <= index < end for index in known):
+        return around.pop(0)
+    if end - start == 1:
+        return known[start]
+    split = 1
+    while split * 2 < end - start:
+        split *= 2
+    left = root_around(known, start, start + split, around)
+    return sha(b"\1", left, root_around(known, start + split, end, around))
+
+
 def tile(directory: pathlib.Path, level: int, index: int, width: int) -> list[bytes]:
     """A tile, or as much of it as a tree has."""
     number, parts = index, []

@@ -116,7 +116,7 @@ pub enum Problem {
         found: u64,
     },
     /// A tile of the tree is not there or not what follows from the entries.
-    #[error("not what follows from the entries; without the folder `tile` all are made anew at the next start")]
+    #[error("not what follows from the entries; remove the folder `tile`, and all are made anew at the next start")]
     Tile,
     /// The entry is not under the checkpoint yet.
     #[error(

@@ -91,14 +91,27 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     owned().read(true).write(true).create_new(true).open(path)
 }
 
-/// Puts a small file of the log in the place of what was there: all of it, on disk, or nothing.
+/// Puts a small file of the log in the place of what was there, and on disk: after a crash there is all of it or what was
+/// there before.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let next = path.with_extension("next");
-    remove_if_there(&next)?;
-    let mut file = create(&next)?;
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
+    let next = Path::new(&next);
+    remove_if_there(next)?;
+    let mut file = create(next)?;
     file.write_all(bytes)?;
     file.sync_data()?;
-    fs::rename(&next, path)
+    fs::rename(next, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Puts the names in a folder on disk, where the file system can do so.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Some can not, and say so like this.
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    }
 }
 
 /// Reads a small file of the log.

@@ -1,7 +1,7 @@
 //! Finds the tree of a log that is opened: from its checkpoint and the tiles, and the entries since.
 //!
 //! After a clean end that is all of it. After a kill there is about a second of entries behind the checkpoint. Where the
-//! checkpoint or a tile is missing or unreadable, the tree is made anew from all entries.
+//! checkpoint or a tile that is needed for this is missing or another one, the tree is made anew from all entries.
 
 use std::collections::VecDeque;
 use std::io::{Seek, SeekFrom};
@@ -11,13 +11,13 @@ use crate::chain::Head;
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::files::{self, Source};
-use crate::heads::{self, CHECKPOINT};
-use crate::line::Line;
+use crate::heads::{self, CHECKPOINT, about};
+use crate::line::{self, Line};
 use crate::lines::{Lines, Step};
 use crate::note::{Checkpoint, Signer};
 use crate::recover::{self, End};
 use crate::tiles::Tiles;
-use crate::tree::{self, Edge, Hash};
+use crate::tree::{self, Edge};
 use crate::verify::Walk;
 
 /// The tree of a log.
@@ -30,43 +30,68 @@ pub(crate) struct Grown {
     pub(crate) anew: Option<&'static str>,
 }
 
-/// Finds the tree of the log in `dir`, which ends with `end`. Without a `signer` there is no key that could have signed a
-/// checkpoint.
+/// Finds the tree of the log in `dir`, which ends with `end`. Without a `signer` there is no key, and nobody can say whether a
+/// checkpoint that is there was signed; what it says has to hold all the same.
 ///
 /// # Errors
 /// If the log has fewer entries than its checkpoint or others, or cannot be read.
 pub(crate) fn tree(dir: &Path, signer: Option<&Signer>, end: Option<&End>) -> Result<Grown, AuditError> {
     let entries = end.map_or(0, |end| end.head.seq);
-    let (checkpoint, without) = match signer.map(|signer| heads::checkpoint(dir, signer.public())) {
-        None => (None, "its key was not there"),
-        Some(Ok(None)) => (None, "its checkpoint was not there"),
-        Some(Ok(Some(checkpoint))) => (Some(checkpoint), "a tile was not there or another one"),
-        Some(Err(Fault { problem: Problem::Checkpoint(_), .. })) => (None, "its checkpoint was none"),
-        Some(Err(fault)) => return Err(damaged(fault)),
+    let note =
+        heads::read(dir).map_err(|source| AuditError::Io { action: "read", path: dir.join(CHECKPOINT), source })?;
+    let (checkpoint, mut anew) = match (note, signer) {
+        (None, None) => (None, Some("it had none")),
+        (None, Some(_)) => (None, Some("its checkpoint was not there")),
+        (Some(note), None) => (Checkpoint::claimed(&note), Some("its key was not there")),
+        (Some(note), Some(signer)) => match Checkpoint::open(&note, signer.public()) {
+            Ok(checkpoint) => (Some(checkpoint), None),
+            Err(_) => (Checkpoint::claimed(&note), Some("its checkpoint was not one of its key")),
+        },
     };
     if let Some(Checkpoint { size, .. }) = checkpoint.as_ref().filter(|checkpoint| checkpoint.size > entries) {
-        return Err(about(Problem::Shorter { expected: *size, found: entries }));
+        return Err(damaged(about(Problem::Shorter { expected: *size, found: entries })));
     }
-    let tiles = Tiles::of(dir);
-    let kept = checkpoint.as_ref().and_then(|checkpoint| {
-        let edge = Edge::restore(checkpoint.size, |level, index, width| tiles.read(level, index, width)).ok()?;
-        (edge.root() == checkpoint.root).then_some(edge)
-    });
-    let anew = kept.is_none().then_some(without);
-    let kept = match kept {
-        Some(kept) => kept,
-        None => {
-            tiles.clear().map_err(|source| AuditError::Io { action: "tidy up", path: dir.join("tile"), source })?;
-            Edge::default()
-        }
-    };
+    let kept = checkpoint.as_ref().filter(|_| anew.is_none()).map(|checkpoint| kept(dir, checkpoint, end));
+    let kept = kept.transpose()?.flatten();
+    if kept.is_none() {
+        anew = anew.or(Some("a tile was not there, or another one"));
+    }
+    let kept = kept.unwrap_or_default();
     let edge = with_entries(dir, &kept, entries, checkpoint.as_ref())?;
-    // What the last entry ties together is what the tree has: the chain in it is over all before.
-    let last = edge.size().checked_sub(1).map(|last| last_leaf(dir, &edge, last)).transpose()?;
-    if last != end.map(|end| end.leaf) {
-        return Err(about(Problem::Root { size: edge.size() }));
-    }
     Ok(Grown { kept, edge, anew })
+}
+
+/// The tree of a checkpoint, if its tiles are there and lead to it, and what it ends with is what the log has there.
+fn kept(dir: &Path, checkpoint: &Checkpoint, end: Option<&End>) -> Result<Option<Edge>, AuditError> {
+    let (tiles, size) = (Tiles::of(dir), checkpoint.size);
+    let restored = Edge::restore(size, |level, index, width| tiles.read(level, index, width));
+    let Ok(edge) = restored else { return Ok(None) };
+    if edge.root() != checkpoint.root {
+        return Ok(None);
+    }
+    let Some(last) = size.checked_sub(1) else { return Ok(Some(edge)) };
+    let leaf = match end {
+        Some(end) if end.head.seq == size => end.leaf,
+        _ => match entry(dir, size)? {
+            Some(line) => tree::leaf(&line),
+            None => return Ok(None),
+        },
+    };
+    // The chain in that entry is over all before it. Where the two differ, all entries are looked at.
+    let is_there = tiles.hashes(size, 0, last, 1).is_ok_and(|last| last == [leaf]);
+    Ok(is_there.then_some(edge))
+}
+
+/// The line of the entry `seq`.
+fn entry(dir: &Path, seq: u64) -> Result<Option<Vec<u8>>, AuditError> {
+    let mut lines = lines_from(dir, seq)?;
+    loop {
+        match lines.advance().map_err(damaged)? {
+            Step::Line if line::seq(lines.bytes()) == Some(seq) => return Ok(Some(lines.bytes().to_vec())),
+            Step::Line | Step::Flaw(_) => {}
+            Step::Unfinished | Step::End => return Ok(None),
+        }
+    }
 }
 
 /// The tree with the entries behind those that it has, up to `entries`; what is full of it is written on the way.
@@ -86,9 +111,6 @@ fn with_entries(dir: &Path, kept: &Edge, entries: u64, checkpoint: Option<&Check
         let line = Line::parse(lines.bytes()).map_err(|problem| damaged(lines.fault(problem)))?;
         if line.seq <= kept.size() {
             // What is under the checkpoint is not looked at again; the next one has to follow from the last of these.
-            if line.seq == kept.size() && tree::leaf(lines.bytes()) != last_leaf(dir, kept, line.seq - 1)? {
-                return Err(about(Problem::Root { size: line.seq }));
-            }
             walk = Walk::from(Head { seq: line.seq, chain: line.chain });
             continue;
         }
@@ -104,21 +126,10 @@ fn with_entries(dir: &Path, kept: &Edge, entries: u64, checkpoint: Option<&Check
         });
         written.map_err(|source| AuditError::Io { action: "write", path: dir.join("tile"), source })?;
         if checkpoint.is_some_and(|checkpoint| checkpoint.size == edge.size() && checkpoint.root != edge.root()) {
-            return Err(about(Problem::Root { size: edge.size() }));
+            return Err(damaged(about(Problem::Root { size: edge.size() })));
         }
     }
     Ok(edge)
-}
-
-/// The hash of the last entry of a tree.
-fn last_leaf(dir: &Path, edge: &Edge, last: u64) -> Result<Hash, AuditError> {
-    if let Some((0, _, row)) = edge.partial().next() {
-        return Ok(row.last().copied().unwrap_or_default());
-    }
-    // It is in a tile that is full.
-    let read = Tiles::of(dir).hashes(edge.size(), 0, last, 1);
-    let read = read.map_err(|source| AuditError::Io { action: "read", path: dir.join("tile"), source })?;
-    Ok(read.first().copied().unwrap_or_default())
 }
 
 /// The lines of the files from the one on that has the entry `seq`.
@@ -144,10 +155,6 @@ fn lines_from(dir: &Path, seq: u64) -> Result<Lines, AuditError> {
     // Whoever wrote them may not have come to that, and a checkpoint says that they are there.
     sources.iter().try_for_each(|source| source.file.sync_data()).map_err(failed)?;
     Ok(Lines::of(sources))
-}
-
-fn about(problem: Problem) -> AuditError {
-    damaged(Fault { file: CHECKPOINT.to_owned(), line: 0, offset: 0, problem })
 }
 
 fn damaged(fault: Fault) -> AuditError {

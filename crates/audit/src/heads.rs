@@ -1,4 +1,4 @@
-//! Keeps the head of the tree where it can be read: a signed checkpoint, at most a second behind the entries.
+//! Keeps the head of the tree where it can be read: a signed checkpoint, about a second behind the entries.
 //!
 //! A thread of the log's own makes one each second in which there was an entry, and a last one at the end. Before it signs,
 //! the entries are put on disk, and so are the tiles: what a checkpoint says is there, whatever happens after. A log that is
@@ -28,7 +28,10 @@ const KEY: &str = "checkpoint.key";
 /// How long entries may be without a checkpoint.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Full tiles that wait to be written, if that fails: 8 KiB each. Where there are more no further checkpoint is made, and the
+/// How long whoever ends may wait for the last one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Full tiles that wait to be written, if that fails or takes too long: 8 KiB each. Where there are more no further checkpoint is made, and the
 /// next start makes all that is missing from the entries.
 const WAITING: usize = 1024;
 
@@ -43,6 +46,8 @@ struct Shared {
     signer: Signer,
     state: Mutex<State>,
     wake: Condvar,
+    /// Somebody waits for a checkpoint, and there is one or a failure.
+    made: Condvar,
 }
 
 struct State {
@@ -56,19 +61,56 @@ struct State {
     /// Why there is no newer one.
     failure: Option<String>,
     closing: bool,
+    /// Somebody waits for a checkpoint.
+    hurry: bool,
     /// The thread waits for something to do.
     idle: bool,
 }
 
 impl Heads {
-    /// Goes on from the tree of all entries that there are, of which `kept` is in the checkpoint.
-    pub(crate) fn start(dir: &Path, signer: Signer, edges: (Edge, Edge), syncer: Arc<Syncer>) -> io::Result<Self> {
-        let (kept, edge) = edges;
-        let state = State { edge, full: Vec::new(), lost: false, kept, failure: None, closing: false, idle: false };
-        let shared = Arc::new(Shared { dir: dir.to_owned(), signer, state: Mutex::new(state), wake: Condvar::new() });
-        let worker = Arc::clone(&shared);
+    /// Goes on from the tree of all entries that there are, of which `kept` is in the checkpoint. There are no further
+    /// checkpoints until it is started.
+    pub(crate) fn new(dir: &Path, signer: Signer, (kept, edge): (Edge, Edge)) -> Self {
+        let state = State {
+            edge,
+            full: Vec::new(),
+            lost: false,
+            kept,
+            failure: None,
+            closing: false,
+            hurry: false,
+            idle: false,
+        };
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            signer,
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            made: Condvar::new(),
+        });
+        Self { shared, thread: None }
+    }
+
+    /// Starts the thread that makes them.
+    pub(crate) fn start(&mut self, syncer: Arc<Syncer>) -> io::Result<()> {
+        let worker = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("audit-heads".to_owned()).spawn(move || worker.run(&syncer))?;
-        Ok(Self { shared, thread: Some(thread) })
+        self.thread = Some(thread);
+        Ok(())
+    }
+
+    /// Makes one of all entries so far, which are on disk.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let mut state = lock(&self.shared.state);
+        let full = std::mem::take(&mut state.full);
+        write(&self.shared.dir, &self.shared.signer, (&state.kept, &state.edge), &full)?;
+        state.kept = state.edge.clone();
+        Ok(())
+    }
+
+    /// The key that they are signed with.
+    pub(crate) fn key(&self) -> &LogKey {
+        self.shared.signer.public()
     }
 
     /// Adds an entry that is written; called in the order of entries.
@@ -87,7 +129,22 @@ impl Heads {
         }
     }
 
-    /// Why there is no checkpoint of what was recorded more than a second ago, if that is so.
+    /// Waits until all entries so far are under a checkpoint, or that fails, or takes too long.
+    pub(crate) fn settle(&self) {
+        let mut state = lock(&self.shared.state);
+        let (wanted, end) = (state.edge.size(), Instant::now() + PATIENCE);
+        while state.kept.size() < wanted {
+            state.hurry = true;
+            self.shared.wake.notify_one();
+            let left = end.saturating_duration_since(Instant::now());
+            state = self.shared.made.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            if state.failure.is_some() || left.is_zero() {
+                return;
+            }
+        }
+    }
+
+    /// Why the last try to make one failed, if it did.
     pub(crate) fn failure(&self) -> Option<String> {
         lock(&self.shared.state).failure.clone()
     }
@@ -129,7 +186,7 @@ impl Shared {
     /// Lets others add entries for a while, so that one checkpoint is for all of them.
     fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let end = Instant::now() + EVERY;
-        while !state.closing {
+        while !state.closing && !state.hurry {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -145,7 +202,7 @@ impl Shared {
         let lost = state.lost;
         drop(state);
         let done = if lost {
-            Err("tiles of the tree could not be written for too long; they are made anew at the next start".to_owned())
+            Err("tiles of the tree came faster than they were written; they are made anew at the next start".to_owned())
         } else {
             syncer.wait_for(edge.size()).map_err(|error| error.to_string()).and_then(|()| {
                 write(&self.dir, &self.signer, (&old, &edge), &full)
@@ -153,6 +210,7 @@ impl Shared {
             })
         };
         let mut state = lock(&self.state);
+        state.hurry = false;
         match done {
             Ok(()) => {
                 state.kept = edge;
@@ -165,12 +223,13 @@ impl Shared {
                 state.failure = Some(why);
             }
         }
+        self.made.notify_all();
         state
     }
 }
 
 /// Writes a checkpoint and, before it, what its tree needs besides the tiles that were there.
-pub(crate) fn write(dir: &Path, signer: &Signer, (old, new): (&Edge, &Edge), full: &[Tile]) -> io::Result<()> {
+fn write(dir: &Path, signer: &Signer, (old, new): (&Edge, &Edge), full: &[Tile]) -> io::Result<()> {
     let tiles = Tiles::of(dir);
     full.iter().try_for_each(|tile| tiles.write(tile))?;
     tiles.write_partial(old, new)?;
@@ -192,13 +251,11 @@ pub(crate) fn kept_key(dir: &Path) -> Result<Option<Signer>, AuditError> {
 }
 
 /// A new key, and as the text to be kept.
-pub(crate) fn new_key() -> Result<(Signer, Option<Zeroizing<String>>), AuditError> {
+pub(crate) fn new_key() -> Result<(Signer, Zeroizing<String>), AuditError> {
     let (mut name, mut seed) = ([0; 8], Zeroizing::new([0; 32]));
     getrandom::fill(&mut name).and_then(|()| getrandom::fill(&mut *seed)).map_err(AuditError::Random)?;
     let name = format!("bartizan/{}", crate::to_hex(&name));
-    let made = Signer::new(&name, &seed).zip(Signer::to_text(&name, &seed));
-    let (signer, text) = made.ok_or(AuditError::Entry("no key can be made of random bytes"))?;
-    Ok((signer, Some(text)))
+    Signer::with_text(&name, &seed).ok_or(AuditError::Entry("no key can be made of random bytes"))
 }
 
 /// Keeps a key for the next start.
@@ -207,22 +264,30 @@ pub(crate) fn keep_key(dir: &Path, text: &str) -> Result<(), AuditError> {
     files::replace(&path, text.as_bytes()).map_err(|source| AuditError::Io { action: "create", path, source })
 }
 
-/// The note that is the newest checkpoint of a log, if it has one.
+/// The note that is the newest checkpoint of a log, if it has one. What is no text of that length is none.
 pub(crate) fn read(dir: &Path) -> io::Result<Option<String>> {
     match files::read(&dir.join(CHECKPOINT), note::MAX_BYTES) {
-        Ok(bytes) => {
-            String::from_utf8(bytes).map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
-        }
+        Ok(bytes) => Ok(Some(String::from_utf8(bytes).unwrap_or_default())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(String::new())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The newest checkpoint of a log, which this key has signed.
-pub(crate) fn checkpoint(dir: &Path, key: &LogKey) -> Result<Option<Checkpoint>, Fault> {
-    let fault = |problem| Fault { file: CHECKPOINT.to_owned(), line: 0, offset: 0, problem };
-    let Some(note) = read(dir).map_err(|error| fault(Problem::Io(error)))? else { return Ok(None) };
-    Checkpoint::open(&note, key).map(Some).map_err(|why| fault(Problem::Checkpoint(why)))
+/// The newest checkpoint of a log that is to be shown to somebody, and what it says.
+pub(crate) fn newest(dir: &Path) -> Result<(String, Checkpoint), Fault> {
+    let note = read(dir).map_err(|error| about(Problem::Io(error)))?.ok_or_else(|| about(Problem::NoCheckpoint))?;
+    // Nobody accepts one that is not signed with the log's key; whoever may not read that sees it when it is checked.
+    let claimed = match kept_key(dir) {
+        Ok(Some(signer)) => Checkpoint::open(&note, signer.public()),
+        _ => Checkpoint::claimed(&note).ok_or("it is no checkpoint"),
+    };
+    claimed.map(|claimed| (note, claimed)).map_err(|why| about(Problem::Checkpoint(why)))
+}
+
+/// Something about the checkpoint of a log.
+pub(crate) fn about(problem: Problem) -> Fault {
+    Fault { file: CHECKPOINT.to_owned(), line: 0, offset: 0, problem }
 }
 
 fn damaged(file: &str, problem: Problem) -> AuditError {

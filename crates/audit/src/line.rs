@@ -76,6 +76,11 @@ pub(crate) fn has_id(bytes: &[u8], id: Id) -> bool {
     bytes.strip_prefix(SEQ).and_then(number).and_then(|(_, rest)| rest.strip_prefix(ID)).is_some_and(id_follows)
 }
 
+/// The number that a line claims.
+pub(crate) fn seq(bytes: &[u8]) -> Option<u64> {
+    number(bytes.strip_prefix(SEQ)?).map(|(seq, _)| seq)
+}
+
 /// The kind that a line claims, of which only so much was read.
 pub(crate) fn kind(bytes: &[u8]) -> Option<&[u8]> {
     let (_, rest) = number(bytes.strip_prefix(SEQ)?)?;

@@ -81,42 +81,54 @@ impl Log {
         let syncer = Arc::new(syncer);
         let (signer, new_key) = match kept {
             Some(signer) => (signer, None),
-            None => heads::new_key()?,
+            None => heads::new_key().map(|(signer, text)| (signer, Some(text)))?,
         };
-        let key = signer.public().clone();
-        let kept = match grown.anew {
+        let heads = Heads::new(dir, signer, (grown.kept, grown.edge));
+        if head.is_none() {
             // A log has a checkpoint from the start on, be it of no entries.
-            Some(_) => {
-                let written = heads::write(dir, &signer, (&grown.kept, &grown.edge), &[]);
-                written.map_err(failed("write a checkpoint in"))?;
-                grown.edge.clone()
-            }
-            None => grown.kept,
-        };
-        let heads = Heads::start(dir, signer, (kept, grown.edge), Arc::clone(&syncer));
-        let heads = heads.map_err(failed("start the thread of checkpoints for"))?;
-        let log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), heads, syncer, _lock: lock };
-
-        // The log says whose checkpoints count before anything is signed that stays.
-        let key = key.to_string();
-        match head {
-            None => drop(log.append_own(OPENED, &json!({"format": 1, "salt": chain::to_hex(&salt), "key": key}))?),
-            Some(_) if new_key.is_some() => drop(log.append_own(KEY, &json!({"key": key}))?),
-            Some(_) => {}
+            heads.write().map_err(failed("write a checkpoint in"))?;
         }
-        if let Some(text) = new_key {
-            heads::keep_key(dir, &text)?;
+        let mut log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), heads, syncer, _lock: lock };
+        let anew = grown.anew.filter(|_| head.is_some());
+        log.begin(head.is_none().then_some(&salt), new_key.is_some(), anew, &torn)?;
+        if new_key.is_some() || anew.is_some() {
+            // What the log says of its key is on disk before the key is, and both before there is a checkpoint with it.
+            log.syncer.wait_for(log.head().seq)?;
         }
-        if let Some(why) = grown.anew.filter(|_| head.is_some()) {
-            log.append_own("log.tree", &json!({"why": why}))?;
+        new_key.map_or(Ok(()), |text| heads::keep_key(dir, &text))?;
+        if anew.is_some() {
+            log.heads.write().map_err(failed("write a checkpoint in"))?;
         }
-        for Torn { file, offset, bytes, sha256 } in &torn {
-            let fields = json!({"file": file, "offset": offset, "bytes": bytes, "sha256": sha256});
-            log.append_own("log.recovered", &fields)?;
-        }
-        let recovery =
-            Recovery { created: head.is_none(), torn, anew: grown.anew.filter(|_| head.is_some()), head: log.head() };
+        let syncer = Arc::clone(&log.syncer);
+        log.heads.start(syncer).map_err(failed("start the thread of checkpoints for"))?;
+        let recovery = Recovery { created: head.is_none(), torn, anew, head: log.head() };
         Ok((log, recovery))
+    }
+
+    /// Records what was found and done when it was opened.
+    fn begin(
+        &self,
+        salt: Option<&[u8; 16]>,
+        is_new_key: bool,
+        anew: Option<&str>,
+        torn: &[Torn],
+    ) -> Result<(), AuditError> {
+        let key = self.heads.key().to_string();
+        if let Some(salt) = salt {
+            self.append_own(OPENED, &json!({"format": 1, "salt": chain::to_hex(salt), "key": key}))?;
+        } else if is_new_key {
+            self.append_own(KEY, &json!({"key": key}))?;
+        }
+        if let Some(why) = anew {
+            self.append_own("log.tree", &json!({"why": why}))?;
+        }
+        for Torn { file, offset, bytes, sha256 } in torn {
+            self.append_own(
+                "log.recovered",
+                &json!({"file": file, "offset": offset, "bytes": bytes, "sha256": sha256}),
+            )?;
+        }
+        Ok(())
     }
 
     /// Records an entry: one `write` under a mutex, a few microseconds, so that it may be called from async code.
@@ -152,7 +164,13 @@ impl Log {
         }
     }
 
-    /// Why there is no checkpoint of what was recorded more than a second or two ago, if that is so.
+    /// Waits until all that was recorded so far is under a checkpoint, for a few seconds at the most. A log does so by itself
+    /// each second and when it is dropped; this is for a process that ends without dropping it.
+    pub fn settle(&self) {
+        self.heads.settle();
+    }
+
+    /// Why the last try to make a checkpoint of what was recorded failed, if it did.
     pub fn behind(&self) -> Option<String> {
         self.heads.failure()
     }

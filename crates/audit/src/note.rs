@@ -16,7 +16,7 @@ use crate::tree::Hash;
 /// The kind of a key and of its signatures: Ed25519 over the text.
 const ED25519_NOTE: u8 = 1;
 
-/// The longest note that is read: a checkpoint with sixteen signatures, each of which may be one after quantum computers.
+/// The longest note that is read: a checkpoint with sixteen signatures, each of which may be a post-quantum one.
 pub(crate) const MAX_BYTES: usize = 128 << 10;
 
 /// What stands before a signature.
@@ -94,7 +94,7 @@ impl Signer {
         Some(Self { public: LogKey { name: name.to_owned(), key }, pair })
     }
 
-    /// Reads what [`Signer::to_text`] wrote.
+    /// Reads what [`Signer::with_text`] wrote.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let rest = text.strip_suffix('\n').unwrap_or(text).strip_prefix("PRIVATE+KEY+")?;
         let (name, rest) = rest.split_once('+')?;
@@ -104,11 +104,12 @@ impl Signer {
         (crate::to_hex(&signer.public.id()) == id).then_some(signer)
     }
 
-    /// The form in which other programs for signed notes write such a key.
-    pub(crate) fn to_text(name: &str, seed: &[u8; 32]) -> Option<Zeroizing<String>> {
-        let id = crate::to_hex(&Self::new(name, seed)?.public.id());
+    /// The same with the key as text, in the form in which other programs for signed notes write it.
+    pub(crate) fn with_text(name: &str, seed: &[u8; 32]) -> Option<(Self, Zeroizing<String>)> {
+        let signer = Self::new(name, seed)?;
         let seed = Zeroizing::new(STANDARD.encode(Zeroizing::new([&[ED25519_NOTE], &seed[..]].concat())));
-        Some(Zeroizing::new(format!("PRIVATE+KEY+{name}+{id}+{}\n", *seed)))
+        let text = format!("PRIVATE+KEY+{name}+{}+{}\n", crate::to_hex(&signer.public.id()), *seed);
+        Some((signer, Zeroizing::new(text)))
     }
 
     pub(crate) fn public(&self) -> &LogKey {
@@ -127,7 +128,7 @@ impl Signer {
 ///
 /// # Errors
 /// A word on why it has not.
-pub(crate) fn open<'a>(note: &'a str, key: &LogKey) -> Result<&'a str, &'static str> {
+pub fn open<'a>(note: &'a str, key: &LogKey) -> Result<&'a str, &'static str> {
     const SHAPE: &str = "it is no signed note";
     if note.len() > MAX_BYTES || note.chars().any(|c| c < ' ' && c != '\n') {
         return Err(SHAPE);
@@ -138,7 +139,7 @@ pub(crate) fn open<'a>(note: &'a str, key: &LogKey) -> Result<&'a str, &'static 
     for line in signatures.strip_suffix('\n').ok_or(SHAPE)?.split('\n') {
         let (name, signature) = line.strip_prefix(DASH).and_then(|line| line.split_once(' ')).ok_or(SHAPE)?;
         let signature = STANDARD.decode(signature).map_err(|_| SHAPE)?;
-        let (id, signature) = signature.split_at_checked(4).filter(|_| is_name(name)).ok_or(SHAPE)?;
+        let (id, signature) = signature.split_at_checked(4).ok_or(SHAPE)?;
         if name == key.name && id == key.id() {
             let public = UnparsedPublicKey::new(&ED25519, &key.key);
             public.verify(text.as_bytes(), signature).map_err(|_| "its signature is not the key's")?;
@@ -169,12 +170,13 @@ impl Checkpoint {
         // A key that signs for several logs would let one stand for the other.
         if checkpoint.origin == key.name { Ok(checkpoint) } else { Err("it is of another log than its key") }
     }
-}
 
-/// What a note says that is a checkpoint, whoever has signed it.
-pub(crate) fn claimed(note: &str) -> Option<Checkpoint> {
-    let (text, _) = note.rsplit_once("\n\n").filter(|_| note.len() <= MAX_BYTES)?;
-    note.get(..=text.len())?.parse().ok()
+    /// What a note says that is a checkpoint, whoever has signed it; nothing of any other text.
+    #[must_use]
+    pub fn claimed(note: &str) -> Option<Self> {
+        let (text, _) = note.rsplit_once("\n\n").filter(|_| note.len() <= MAX_BYTES)?;
+        note.get(..=text.len())?.parse().ok()
+    }
 }
 
 impl FromStr for Checkpoint {
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_key_reads_back_and_has_one_spelling() {
-        let text = Signer::to_text("example.com/log", &[7; 32]).unwrap();
+        let (_, text) = Signer::with_text("example.com/log", &[7; 32]).unwrap();
         let read = Signer::from_text(&text).unwrap();
         assert_eq!(read.public(), signer().public());
         assert_eq!(read.sign("x\n"), signer().sign("x\n"));

@@ -1,13 +1,14 @@
 //! Shows that an entry is in the log, to whoever has the log's key and nothing else (C2SP tlog-proof).
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::fault::{Fault, Problem};
-use crate::heads::{self, CHECKPOINT};
+use crate::heads;
 use crate::id::Id;
 use crate::note::{self, Checkpoint, LogKey};
 use crate::read::{Record, find};
@@ -21,7 +22,7 @@ const FORMAT: &str = "c2sp.org/tlog-proof@v1";
 const MOST: usize = 64;
 
 /// How often a checkpoint may be replaced by the next one while a proof is made.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 
 /// An entry, and what shows that it is in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,22 +52,24 @@ pub fn prove(dir: &Path, id: Id) -> Result<Option<Proof>, Fault> {
 }
 
 fn prove_once(dir: &Path, record: &Record) -> Result<Proof, Fault> {
-    let fault = |file: &str, problem| Fault { file: file.to_owned(), line: 0, offset: 0, problem };
-    let about = |problem| fault(CHECKPOINT, problem);
-    let note =
-        heads::read(dir).map_err(|error| about(Problem::Io(error)))?.ok_or_else(|| about(Problem::NoCheckpoint))?;
-    let claimed = note::claimed(&note).ok_or_else(|| about(Problem::Checkpoint("it is no checkpoint")))?;
-    let Checkpoint { size, root, .. } = claimed;
+    let (note, Checkpoint { size, root, .. }) = heads::newest(dir)?;
     let Some(index) = record.seq.checked_sub(1).filter(|index| *index < size) else {
-        return Err(about(Problem::NotYet { seq: record.seq, size }));
+        return Err(heads::about(Problem::NotYet { seq: record.seq, size }));
     };
     let tiles = Tiles::of(dir);
     let hashes = |level, from, count| tiles.hashes(size, level, from, count);
-    let beside = tree::path(index, size, &hashes).map_err(|_| fault("tile", Problem::Tile))?;
+    let beside = tree::path(index, size, &hashes).map_err(unread)?;
     if tree::root_above(tree::leaf(record.text().as_bytes()), index, size, &beside) != Some(root) {
-        return Err(fault("tile", Problem::Tile));
+        return Err(Fault { file: "tile".to_owned(), line: 0, offset: 0, problem: Problem::Tile });
     }
     Ok(Proof { record: record.clone(), beside, note })
+}
+
+/// Why tiles that are needed cannot be read.
+pub(crate) fn unread(error: std::io::Error) -> Fault {
+    let is_none = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData);
+    let problem = if is_none { Problem::Tile } else { Problem::Io(error) };
+    Fault { file: "tile".to_owned(), line: 0, offset: 0, problem }
 }
 
 impl Proof {

@@ -1,8 +1,8 @@
 //! The tiles of a log's tree as files, in the folders that C2SP tlog-tiles gives them: `tile/<level>/<number>`, 256 hashes in
 //! each, and `tile/<level>/<number>.p/<hashes>` for one that is not full yet.
 //!
-//! They hold nothing that the entries do not give: whatever is missing or wrong here is made anew from them. Only the newest of
-//! the tiles that are not full is kept.
+//! They hold nothing that the entries do not give, and can be made anew from them. Only the newest of the tiles that are not
+//! full are kept.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -75,14 +75,6 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    /// Removes all of them, before they are made anew.
-    pub(crate) fn clear(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.dir.join(FOLDER)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
-    }
-
     fn full(&self, level: u32, index: u64) -> PathBuf {
         self.dir.join(name(level, index))
     }
@@ -111,11 +103,21 @@ fn partial(full: &Path, width: usize) -> PathBuf {
     PathBuf::from(folder).join(width.to_string())
 }
 
-/// Writes a file as a whole: under its name is all of it or nothing.
+/// Writes a tile as a whole, in folders that are made for it.
 fn write(path: &Path, hashes: &[Hash]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    path.parent().map_or(Ok(()), make_folder)?;
     files::replace(path, hashes.as_flattened())
+}
+
+/// Makes a folder and those that it is in, the names of which are then on disk.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(folder);
+    make_folder(above)?;
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    files::sync_folder(above)
 }
 
 #[cfg(test)]
@@ -163,8 +165,5 @@ mod tests {
         // One that was cut off is none.
         fs::write(folder.path().join("tile/0/000"), [0; 8191]).unwrap();
         assert!(tiles.read(0, 0, 256).is_err() && tiles.read(0, 0, 1).is_err());
-        tiles.clear().unwrap();
-        tiles.clear().unwrap();
-        assert!(tiles.read(0, 1, 256).is_err());
     }
 }

@@ -99,7 +99,7 @@ impl Edge {
     /// The tiles that are not full: their level, index and hashes.
     pub(crate) fn partial(&self) -> impl Iterator<Item = (u32, u64, &[Hash])> {
         let rows = (0..).zip(&self.levels).filter(|(_, row)| !row.is_empty());
-        rows.map(|(level, row)| (level, self.size >> (HEIGHT * (level + 1)), row.as_slice()))
+        rows.map(|(level, row)| (level, self.size.checked_shr(HEIGHT * (level + 1)).unwrap_or(0), row.as_slice()))
     }
 
     /// The root of the tree; of no entries the hash of nothing.
@@ -185,6 +185,63 @@ pub(crate) fn root_above(leaf: Hash, index: u64, size: u64, beside: &[Hash]) -> 
     (last == 0).then_some(root)
 }
 
+/// The hashes that, with those of the entries `wanted`, give the root of the tree of the first `size` entries: of the largest parts
+/// without any of them, from the left. `wanted` are numbers from 0, in order and within the tree; `hashes` as for [`path`].
+///
+/// # Errors
+/// Those of `hashes`.
+pub(crate) fn around<E>(
+    wanted: &[u64],
+    size: u64,
+    hashes: &impl Fn(u32, u64, usize) -> Result<Vec<Hash>, E>,
+) -> Result<Vec<Hash>, E> {
+    let (mut parts, mut open) = (Vec::new(), vec![(0, size, wanted)]);
+    while let Some((start, end, wanted)) = open.pop() {
+        match (wanted, end - start) {
+            (_, 0) | ([_, ..], 1) => {}
+            ([], _) => parts.push(range(start, end, hashes)?),
+            (_, count) => {
+                let middle = start + left_part(count);
+                let (left, right) = wanted.split_at(wanted.partition_point(|index| *index < middle));
+                open.extend([(middle, end, right), (start, middle, left)]);
+            }
+        }
+    }
+    Ok(parts)
+}
+
+/// The root of a tree of `size` entries of which some are known, by their number from 0 and in order, and for the rest what
+/// [`around`] gives; none if these do not go together.
+pub(crate) fn root_around(known: &[(u64, Hash)], size: u64, around: &[Hash]) -> Option<Hash> {
+    let is_ordered = known.is_sorted_by(|(one, _), (next, _)| one < next);
+    if !is_ordered || known.last().is_none_or(|(last, _)| *last >= size) {
+        return None;
+    }
+    let mut around = around.iter();
+    let root = root_of_part(known, (0, size), &mut around);
+    root.filter(|_| around.next().is_none())
+}
+
+/// The same of a part. It calls itself no deeper than a tree is high, and for no part without an entry that is known.
+fn root_of_part<'a>(
+    known: &[(u64, Hash)],
+    (start, end): (u64, u64),
+    around: &mut impl Iterator<Item = &'a Hash>,
+) -> Option<Hash> {
+    match (known, end - start) {
+        ([], _) => around.next().copied(),
+        ([(_, leaf)], 1) => Some(*leaf),
+        (_, 0 | 1) => None,
+        (_, count) => {
+            let middle = start + left_part(count);
+            let (left, right) = known.split_at(known.partition_point(|(index, _)| *index < middle));
+            let left = root_of_part(left, (start, middle), around)?;
+            let right = root_of_part(right, (middle, end), around)?;
+            Some(node(&left, &right))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -228,7 +285,7 @@ mod tests {
     fn the_root_is_the_one_of_the_definition() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(crate::chain::to_hex(&Edge::default().root()), empty);
-        // The hash of an empty entry, as it stands in RFC 9162's predecessors' test vectors.
+        // SHA-256 of one zero byte: the hash of an empty entry.
         let of_nothing = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
         assert_eq!(crate::chain::to_hex(&leaf(b"")), of_nothing);
         for size in sizes() {
@@ -252,6 +309,47 @@ mod tests {
             assert_eq!((restored.size(), restored.root()), (size, edge.root()));
             assert_eq!(restored, edge, "{size}");
         }
+    }
+
+    #[test]
+    fn several_entries_lead_to_the_root_together() {
+        for size in sizes().filter(|size| *size > 0) {
+            let leaves = leaves(size);
+            let (edge, tiles) = grown(&leaves);
+            let read = |level, from: u64, count: usize| {
+                let row = tiles.get(&(level, from / WIDTH as u64)).unwrap();
+                let at = (from % WIDTH as u64) as usize;
+                Ok::<_, Infallible>(row.get(at..at + count).unwrap().to_vec())
+            };
+            for step in [1, 2, 3, 7, 100, 70_000] {
+                for first in [0, 1, size / 2, size - 1].into_iter().filter(|first| *first < size) {
+                    let wanted: Vec<_> = (first..size).step_by(step).collect();
+                    let Ok(around) = around(&wanted, size, &read);
+                    let mut known: Vec<_> = wanted.iter().map(|index| (*index, leaves[*index as usize])).collect();
+                    let root = Some(edge.root());
+                    assert_eq!(root_around(&known, size, &around), root, "{first} {step} of {size}");
+                    assert_ne!(root_around(&known, size, &[around.clone(), vec![[0; 32]]].concat()), root);
+                    if let Some((_, fewer)) = around.split_last() {
+                        assert_eq!(root_around(&known, size, fewer), None);
+                    }
+                    if known.len() > 1 {
+                        let (one, two) = (known[0], known[1]);
+                        known.swap(0, 1);
+                        assert_eq!(root_around(&known, size, &around), None, "they have an order");
+                        (known[0], known[1]) = ((one.0, two.1), (two.0, one.1));
+                        assert_ne!(root_around(&known, size, &around), root, "and places");
+                        known.remove(0);
+                        assert_ne!(root_around(&known, size, &around), root);
+                    }
+                }
+            }
+        }
+        assert_eq!(root_around(&[], 0, &[]), None);
+        assert_eq!(root_around(&[], 5, &[[0; 32]]), None, "of no entry nothing is shown");
+        assert!(
+            root_around(&[(u64::MAX - 1, [0; 32])], u64::MAX, &[[0; 32]; 63]).is_some(),
+            "the largest tree that there can be"
+        );
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::chain::Head;
 use crate::fault::{Fault, Problem};
-use crate::heads::{self, CHECKPOINT};
-use crate::line::Line;
+use crate::heads::{self, about};
+use crate::line::{self, Line};
 use crate::lines::{self, Flaw, Lines, Step};
-use crate::note::{self, Checkpoint, LogKey};
+use crate::note::{Checkpoint, LogKey};
+use crate::proof::unread;
 use crate::recover::{KEY, OPENED, follow, genesis};
 use crate::tiles::{self, Tiles};
-use crate::tree::{self, Edge, Hash, WIDTH};
+use crate::tree::{self, Edge, Hash};
 
 /// What [`verify`] found in a log in which nothing is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,19 +51,48 @@ pub struct Known<'a> {
 /// this log writes, has the next number, and carries the hash that follows from all lines before it; and that the tree over
 /// them is the one of its checkpoint and of the tiles.
 ///
-/// **What this cannot show.** A log alone cannot prove that it is the newest one: put back to an earlier state as a whole it
-/// is a correct, shorter log, and whoever may write the files and read the key can also compute a whole new history.
-/// Both are detected with a [`Head`] or a checkpoint that was kept where the log's owner cannot change it: the log must
-/// contain exactly that entry, or begin with the entries of that checkpoint, and may only have grown since. Without such an
-/// outside witness, neither is.
+/// **What this cannot show.** A log alone cannot prove that it is the newest one, or the one that was written: whoever may write
+/// the files can put them back to an earlier state, or compute a whole new history with a key of their own.
+/// Both are detected with a [`Head`], a checkpoint or a key that was kept where they cannot change it: the log must
+/// contain exactly that entry, or begin with the entries of that checkpoint, and may only have grown since; and its
+/// checkpoints must be signed with that key. Without such an outside witness, neither is.
 pub fn verify(dir: &Path, expected: Option<&Head>) -> Result<Report, Fault> {
     verify_against(dir, &Known { head: expected, ..Known::default() })
 }
 
+/// How often a checkpoint may be replaced, or a log be begun, while it is verified.
+const TRIES: usize = 3;
+
 /// The same, with all that is known of the log from elsewhere.
 pub fn verify_against(dir: &Path, known: &Known<'_>) -> Result<Report, Fault> {
-    // Before the entries, which are ahead of it.
-    let mut forest = Forest::open(dir, known)?;
+    let mut note = read_note(dir)?;
+    for _ in 1..TRIES {
+        let fault = match once(dir, known, note.clone()) {
+            // Between these a log that is opened has not said yet what it will.
+            Err(fault) if is_of_tree(&fault.problem) => fault,
+            done => return done,
+        };
+        let newer = read_note(dir)?;
+        if newer == note {
+            return Err(fault);
+        }
+        note = newer;
+    }
+    once(dir, known, note)
+}
+
+fn read_note(dir: &Path) -> Result<Option<String>, Fault> {
+    heads::read(dir).map_err(|error| about(Problem::Io(error)))
+}
+
+/// Whether it is the checkpoint or a tile that does not fit, which change while a log is written.
+fn is_of_tree(problem: &Problem) -> bool {
+    matches!(problem, Problem::Checkpoint(_) | Problem::NoCheckpoint | Problem::Tile)
+}
+
+/// Verifies the log, of which that is the checkpoint. That is read before the entries, which are ahead of it.
+fn once(dir: &Path, known: &Known<'_>, note: Option<String>) -> Result<Report, Fault> {
+    let mut forest = Forest::new(dir, known, note)?;
     let expected = known.head;
     let mut lines = Lines::open(dir)?;
     let mut head: Option<Head> = None;
@@ -101,31 +131,34 @@ struct Forest<'a> {
     dir: &'a Path,
     known: &'a Known<'a>,
     edge: Edge,
-    /// The log's own, as a note and as what that claims.
+    /// The log's own checkpoint, as a note and as what that claims.
     own: Option<(String, Checkpoint)>,
     /// The one that was kept elsewhere.
     kept: Option<Checkpoint>,
-    /// Keys that the log itself names, the newest last.
-    keys: Vec<LogKey>,
+    /// The newest key that the log names in what is under its own checkpoint, or the first one.
+    key: Option<LogKey>,
+    /// Whether a key that the log names has signed the one that was kept.
+    is_kept_signed: bool,
 }
 
 impl<'a> Forest<'a> {
-    fn open(dir: &'a Path, known: &'a Known<'a>) -> Result<Self, Fault> {
-        const NONE: Problem = Problem::Checkpoint("it is no checkpoint");
-        let note = heads::read(dir).map_err(|error| about(Problem::Io(error)))?;
-        let own = note.map(|note| note::claimed(&note).map(|claimed| (note, claimed)).ok_or_else(|| about(NONE)));
-        let kept = known.checkpoint.map(|note| note::claimed(note).ok_or_else(|| about(NONE))).transpose()?;
-        Ok(Self { dir, known, edge: Edge::default(), own: own.transpose()?, kept, keys: Vec::new() })
+    fn new(dir: &'a Path, known: &'a Known<'a>, note: Option<String>) -> Result<Self, Fault> {
+        let claimed = |note: &str| Checkpoint::claimed(note).ok_or_else(|| about(Problem::Checkpoint(NONE)));
+        let own = note.map(|note| claimed(&note).map(|claimed| (note, claimed))).transpose()?;
+        let kept = known.checkpoint.map(claimed).transpose()?;
+        if let (Some(note), Some(key)) = (known.checkpoint, known.key) {
+            signed(note, key)?;
+        }
+        Ok(Self { dir, known, edge: Edge::default(), own, kept, key: None, is_kept_signed: known.key.is_some() })
     }
 
     /// Takes the next entry, a line that is one.
-    fn step(&mut self, line: &[u8]) -> Result<(), Fault> {
-        if let Some(OPENED | KEY) = crate::line::kind(line).and_then(|kind| str::from_utf8(kind).ok()) {
-            let named = Line::parse(line).ok().and_then(|line| line.field("key")?.parse().ok());
-            self.keys.extend(named);
+    fn step(&mut self, text: &[u8]) -> Result<(), Fault> {
+        if let Some(OPENED | KEY) = line::kind(text).and_then(|kind| str::from_utf8(kind).ok()) {
+            self.name_key(text);
         }
         let mut full = Vec::new();
-        self.edge.push(tree::leaf(line), |tile| full.push(tile));
+        self.edge.push(tree::leaf(text), |tile| full.push(tile));
         let size = self.edge.size();
         if self.own.as_ref().is_some_and(|(_, own)| own.size >= size) {
             full.iter().try_for_each(|tile| self.hold(tile.level, tile.index, &tile.hashes))?;
@@ -141,49 +174,46 @@ impl<'a> Forest<'a> {
         Ok(())
     }
 
+    fn name_key(&mut self, text: &[u8]) {
+        let Some(key) = Line::parse(text).ok().and_then(|line| line.field("key")?.parse().ok()) else { return };
+        self.is_kept_signed |= self.known.checkpoint.is_some_and(|note| Checkpoint::open(note, &key).is_ok());
+        let is_under = self.own.as_ref().is_none_or(|(_, own)| own.size > self.edge.size());
+        if is_under || self.key.is_none() {
+            self.key = Some(key);
+        }
+    }
+
     fn checkpoints(&self) -> impl Iterator<Item = (&Checkpoint, bool)> {
         self.own.iter().map(|(_, own)| (own, true)).chain(self.kept.iter().map(|kept| (kept, false)))
     }
 
     /// Compares a tile with what follows from the entries.
     fn hold(&self, level: u32, index: u64, hashes: &[Hash]) -> Result<(), Fault> {
-        let read = Tiles::of(self.dir).read(level, index, hashes.len());
-        if read.is_ok_and(|read| read == hashes) {
-            return Ok(());
+        let fault = |problem| Fault { file: tiles::name(level, index), line: 0, offset: 0, problem };
+        match Tiles::of(self.dir).read(level, index, hashes.len()) {
+            Ok(read) if read == hashes => Ok(()),
+            Ok(_) => Err(fault(Problem::Tile)),
+            Err(error) => Err(fault(unread(error).problem)),
         }
-        // One that is not full goes when there is a newer checkpoint.
-        let newest = heads::read(self.dir).ok().flatten();
-        if hashes.len() < WIDTH && newest.as_ref() != self.own.as_ref().map(|(note, _)| note) {
-            return Ok(());
-        }
-        Err(Fault { file: tiles::name(level, index), line: 0, offset: 0, problem: Problem::Tile })
     }
 
-    /// Once all entries were read: whether the checkpoints are about them, and signed.
+    /// Once all entries were read: whether the checkpoints are signed, and about them.
     fn finish(self) -> Result<(Option<Checkpoint>, Option<LogKey>), Fault> {
+        if self.kept.is_some() && !self.is_kept_signed {
+            return Err(about(Problem::Checkpoint("no key of this log has signed what was kept")));
+        }
         let found = self.edge.size();
-        for (checkpoint, _) in self.checkpoints() {
-            if checkpoint.size > found {
-                return Err(about(Problem::Shorter { expected: checkpoint.size, found }));
+        let none = Edge::default().root();
+        for (Checkpoint { size, root, .. }, _) in self.checkpoints() {
+            if *size > found {
+                return Err(about(Problem::Shorter { expected: *size, found }));
             }
-            if checkpoint.size == 0 && checkpoint.root != Edge::default().root() {
+            if *size == 0 && *root != none {
                 return Err(about(Problem::Root { size: 0 }));
             }
         }
-        let signed =
-            |note: &str, key: &LogKey| Checkpoint::open(note, key).map_err(|why| about(Problem::Checkpoint(why)));
-        let key = self.known.key.or(self.keys.last());
-        if let Some(note) = self.known.checkpoint {
-            // It may be of before the key was another one.
-            let by_own = self.known.key.is_none() && self.keys.iter().any(|key| signed(note, key).is_ok());
-            match key {
-                _ if by_own => {}
-                Some(key) => drop(signed(note, key)?),
-                None => return Err(about(Problem::Checkpoint("the log names no key"))),
-            }
-        }
-        match (self.own, key) {
-            (Some((note, own)), Some(key)) => signed(&note, key).map(|_| (Some(own), Some(key.clone()))),
+        match (self.own, self.known.key.or(self.key.as_ref())) {
+            (Some((note, own)), Some(key)) => signed(&note, key).map(|()| (Some(own), Some(key.clone()))),
             (Some(_), None) => Err(about(Problem::Checkpoint("the log names no key"))),
             (None, Some(_)) => Err(about(Problem::NoCheckpoint)),
             (None, None) => Ok((None, None)),
@@ -191,8 +221,10 @@ impl<'a> Forest<'a> {
     }
 }
 
-fn about(problem: Problem) -> Fault {
-    Fault { file: CHECKPOINT.to_owned(), line: 0, offset: 0, problem }
+const NONE: &str = "it is no checkpoint";
+
+fn signed(note: &str, key: &LogKey) -> Result<(), Fault> {
+    Checkpoint::open(note, key).map(drop).map_err(|why| about(Problem::Checkpoint(why)))
 }
 
 /// Goes along the chain up to the first line that does not fit.

@@ -115,13 +115,40 @@ fn an_entry_that_is_new_is_proven_a_little_later() {
 }
 
 #[test]
+fn whoever_ends_has_all_under_a_checkpoint_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
+    for number in 0..5 {
+        append(&log, number);
+        log.settle();
+        assert_eq!(prove(dir.path(), id(number)).unwrap().unwrap().record.seq, number + 2);
+    }
+    log.settle();
+    assert_eq!(size(&verify(dir.path(), None).unwrap()), 6);
+    // Where no checkpoint can be made, nobody waits for it for ever, and nothing is lost.
+    fs::remove_dir_all(dir.path().join("tile")).unwrap();
+    fs::write(dir.path().join("tile"), "").unwrap();
+    append(&log, 9);
+    log.settle();
+    assert!(log.behind().unwrap().contains("cannot be written"));
+    fs::remove_file(dir.path().join("tile")).unwrap();
+    append(&log, 10);
+    while log.behind().is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    drop(log);
+    reopen(dir.path());
+    assert_eq!(size(&verify(dir.path(), None).unwrap()), 9);
+}
+
+#[test]
 fn every_flipped_byte_of_a_checkpoint_and_of_the_tiles_is_detected() {
     let (dir, _) = log_of(300);
     let tiles = files(&dir.path().join("tile"));
     assert_eq!(tiles.len(), 3, "{tiles:?}");
     for file in tiles.iter().chain([&dir.path().join("checkpoint")]) {
         let good = fs::read(file).unwrap();
-        let step = if good.len() > 2000 { 31 } else { 1 };
+        let step = if good.len() > 500 { 13 } else { 1 };
         for at in (0..good.len()).step_by(step) {
             for mask in [1, 128] {
                 let mut bad = good.clone();
@@ -130,6 +157,14 @@ fn every_flipped_byte_of_a_checkpoint_and_of_the_tiles_is_detected() {
                 let fault = verify(dir.path(), None).err().unwrap_or_else(|| panic!("{} {at} {mask}", file.display()));
                 let blamed = file.display().to_string();
                 assert!(blamed.contains(&fault.file), "{blamed} {at}: {fault}");
+                let is_right = match fault.problem {
+                    Problem::Tile => fault.file.starts_with("tile"),
+                    Problem::Checkpoint(_) | Problem::Root { .. } | Problem::Shorter { .. } => {
+                        fault.file == "checkpoint"
+                    }
+                    _ => false,
+                };
+                assert!(is_right, "{blamed} {at}: {fault}");
             }
         }
         for length in [0, 1, good.len() / 2, good.len() - 1] {
@@ -243,7 +278,7 @@ fn what_is_missing_of_the_tree_is_made_anew_and_the_log_says_so() {
     };
     let remove = |path: PathBuf| fs::remove_file(path).unwrap();
     check(|dir| fs::remove_file(dir.join("checkpoint")).unwrap(), "checkpoint was not there", true);
-    check(|dir| fs::write(dir.join("checkpoint"), "nonsense").unwrap(), "checkpoint was none", true);
+    check(|dir| fs::write(dir.join("checkpoint"), "nonsense").unwrap(), "checkpoint was not one of its key", true);
     check(|dir| fs::remove_dir_all(dir.join("tile")).unwrap(), "tile", true);
     check(|dir| fs::write(files(&dir.join("tile/0/002.p")).pop().unwrap(), [0; 32]).unwrap(), "tile", true);
     check(|dir| fs::remove_file(dir.join("checkpoint.key")).unwrap(), "key was not there", false);
@@ -257,6 +292,108 @@ fn what_is_missing_of_the_tree_is_made_anew_and_the_log_says_so() {
     // A key that is none is nobody's to replace.
     fs::write(dir.path().join("checkpoint.key"), "nonsense").unwrap();
     assert!(matches!(Log::open(dir.path(), &Options::default()), Err(AuditError::Damaged(_))));
+}
+
+#[test]
+fn a_tile_that_is_full_and_needed_is_made_anew_as_well() {
+    // 256 entries: nothing but full tiles and what is above them.
+    for (entries, more) in [(255, 0), (255, 3), (511, 0), (600, 0)] {
+        for change in [
+            |file: &Path| fs::remove_file(file).unwrap(),
+            |file: &Path| {
+                let mut bytes = fs::read(file).unwrap();
+                let last = bytes.len() - 1;
+                bytes[last] ^= 1;
+                fs::write(file, bytes).unwrap();
+            },
+        ] {
+            let (dir, _) = log_of(entries);
+            let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
+            (0..more).for_each(|number| drop(append(&log, 2_000 + number)));
+            // The entries behind the checkpoint are there, and a later one is not.
+            let killed = copy(dir.path());
+            drop(log);
+            let mut tiles = files(&killed.path().join("tile/0"));
+            tiles.sort();
+            change(tiles.last().unwrap());
+            assert!(verify(killed.path(), None).is_err());
+            let recovery = reopen(killed.path());
+            assert!(recovery.anew.is_some_and(|why| why.contains("tile")), "{entries} {more}: {recovery:?}");
+            prove(killed.path(), id(3)).unwrap().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_checkpoint_says_has_to_hold_whoever_signed_it() {
+    for change in [
+        |dir: &Path| fs::remove_file(dir.join("checkpoint.key")).unwrap(),
+        |dir: &Path| {
+            let note = note(dir);
+            fs::write(dir.join("checkpoint"), note.trim_end()).unwrap();
+        },
+    ] {
+        let (dir, _) = log_of(40);
+        change(dir.path());
+        let file = dir.path().join("audit.jsonl");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.split_inclusive('\n').take(20).collect::<String>()).unwrap();
+        let error = Log::open(dir.path(), &Options::default()).unwrap_err();
+        assert!(
+            matches!(&error, AuditError::Damaged(fault) if matches!(fault.problem, Problem::Shorter { .. })),
+            "{error}"
+        );
+        fs::write(&file, text).unwrap();
+        reopen(dir.path());
+    }
+    // What is no text at all is none, and what is under it is made anew.
+    for nothing in [&b"\xff\xfe"[..], &[b'x'; 200 << 10]] {
+        let (dir, _) = log_of(3);
+        fs::write(dir.path().join("checkpoint"), nothing).unwrap();
+        let fault = verify(dir.path(), None).unwrap_err();
+        assert!(matches!(fault.problem, Problem::Checkpoint(_)), "{fault}");
+        assert!(reopen(dir.path()).anew.is_some());
+    }
+}
+
+#[test]
+fn a_log_is_whole_at_each_step_of_a_start_with_another_key() {
+    let (dir, first) = log_of(30);
+    let old = note(dir.path());
+    fs::remove_file(dir.path().join("checkpoint.key")).unwrap();
+    reopen(dir.path());
+    let later = verify(dir.path(), None).unwrap();
+    assert_ne!(later.key, first.key);
+    // Killed before the new checkpoint: the one before is of the key that the log named then.
+    let new = note(dir.path());
+    fs::write(dir.path().join("checkpoint"), &old).unwrap();
+    let between = verify(dir.path(), None).unwrap();
+    assert_eq!((&between.key, size(&between)), (&first.key, 31));
+    fs::write(dir.path().join("checkpoint"), &new).unwrap();
+    // What was kept before it is of this log all the same.
+    verify_against(dir.path(), &Known { checkpoint: Some(&old), ..Known::default() }).unwrap();
+}
+
+#[test]
+fn who_looks_while_a_log_begins_sees_no_fault() {
+    for _ in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                let mut seen = 0;
+                while seen < 20 {
+                    match verify(dir.path(), None) {
+                        Ok(_) => seen += 1,
+                        Err(Fault { problem: Problem::Empty, .. }) => {}
+                        Err(fault) => panic!("{fault}"),
+                    }
+                }
+            });
+            let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
+            append(&log, 1);
+            looking.join().unwrap();
+        });
+    }
 }
 
 #[test]
@@ -287,7 +424,14 @@ fn a_start_after_a_kill_takes_the_entries_behind_the_checkpoint() {
             append(&log, number);
             number += 1;
         });
-        let killed = copy(dir.path());
+        // What is being replaced while it is copied is no state that a kill leaves.
+        let killed = loop {
+            let before = note(dir.path());
+            let killed = std::panic::catch_unwind(|| copy(dir.path()));
+            if let (Ok(killed), true) = (killed, note(dir.path()) == before) {
+                break killed;
+            }
+        };
         let before = verify(killed.path(), None).unwrap();
         assert!(size(&before) <= before.entries && before.entries == number + 1);
         let recovery = reopen(killed.path());

@@ -4,9 +4,9 @@
 //! digest of what stands there. Only an operator who asks for quotes gets the beginning of that.
 
 mod known;
+mod strays;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ use bartizan_mcp::{Document, Kind, PartKind, Rejection};
 use serde::Serialize;
 
 use self::known::{Known, Shown};
+use self::strays::Strays;
 use crate::clock;
 use crate::digest::Digests;
 use crate::unread::Unread;
@@ -73,18 +74,6 @@ struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hosts: Vec<String>,
 }
-
-/// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
-/// server cannot fill the disk with what goes nowhere.
-#[derive(Default)]
-struct Strays {
-    second: i64,
-    this_second: HashMap<(Arc<str>, &'static str), u32>,
-    counter: RefusalCounter,
-}
-
-/// Messages of one server that go nowhere for one reason, recorded one by one in each second.
-const STRAYS: u32 = 64;
 
 impl Recorder {
     /// Opens the log in `directory`.
@@ -443,19 +432,6 @@ fn is_short(name: &str) -> bool {
     name.len() < SUBJECT && bartizan_mcp::quote(name).len() <= SUBJECT
 }
 
-impl Strays {
-    fn note(&mut self, server: &Arc<str>, rule: &'static str, now: Timestamp) -> (bool, Option<RefusalSummary>) {
-        let second = now.0.div_euclid(1_000_000);
-        if self.second != second {
-            self.second = second;
-            self.this_second.clear();
-        }
-        let count = self.this_second.entry((Arc::clone(server), rule)).or_default();
-        *count = count.saturating_add(1);
-        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, rule, now.0)) }
-    }
-}
-
 /// What was decided, in the words of the log.
 pub(crate) struct Outcome<'a> {
     pub(crate) decision: &'static str,
@@ -789,17 +765,5 @@ mod tests {
         let held = entry(directory.path(), &receipt);
         assert_eq!(held["kind"], "server.ended");
         assert!(held["omitted_bytes"].as_u64().unwrap() > 1 << 20);
-    }
-
-    #[test]
-    fn a_flood_of_one_server_is_counted_and_another_is_not_part_of_it() {
-        let (flood, quiet): (Arc<str>, Arc<str>) = ("flood".into(), "quiet".into());
-        let mut strays = Strays::default();
-        let recorded = (0..1000).filter(|_| strays.note(&flood, "a.b", Timestamp(5)).0).count();
-        assert_eq!(recorded, STRAYS as usize);
-        assert!(strays.note(&quiet, "a.b", Timestamp(6)).0 && strays.note(&flood, "a.c", Timestamp(6)).0);
-        assert!(strays.note(&flood, "a.b", Timestamp(1_000_000)).0, "a new second");
-        let summary = strays.counter.tick(1_000_000).unwrap();
-        assert_eq!((summary.total, &*summary.sources[0].source), (1000 - u64::from(STRAYS), "flood"));
     }
 }

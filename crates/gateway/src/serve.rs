@@ -251,6 +251,7 @@ impl Running {
         {
             tracing::error!(%error, "the end of the audit log could not be synced");
         }
+        self.gateway.recorder.log().settle();
     }
 }
 

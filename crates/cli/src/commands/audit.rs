@@ -1,6 +1,9 @@
 //! `bartizan audit`: proves the log, shows its end, and sums it up.
 
+mod export;
 mod filter;
+mod formats;
+mod ocsf;
 mod proof;
 mod summary;
 mod tail;
@@ -8,6 +11,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::export::{Export, Verified as VerifiedExport};
 pub(super) use self::proof::ProvenEntry;
 pub(super) use self::summary::Summary;
 pub(super) use self::tail::TailEntry;
@@ -23,7 +27,8 @@ Examples:
   bartizan audit verify                     checks all logs, gives their heads
   bartizan audit verify --log DIR           checks one log
   bartizan audit verify --checkpoint FILE   checks against one kept elsewhere
-  bartizan audit prove ID > one.tlog-proof  shows others that it is recorded";
+  bartizan audit prove ID > one.tlog-proof  shows others that it is recorded
+  bartizan audit export --since 30d --out D the same of all of a month";
 
 /// Reads the audit log
 #[derive(Args)]
@@ -39,6 +44,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Makes a proof that an entry is in the log, for whoever has the log's key and not the log
     Prove(proof::Arguments),
+    /// Hands out entries as files, signed, as they were recorded or in a form that other systems read
+    Export(export::Arguments),
     /// Shows the last entries
     Tail(tail::Arguments),
     /// Sums up what was found, what was done about it, and what would have been done
@@ -50,6 +57,7 @@ impl Arguments {
         match self.command {
             Command::Verify(arguments) => arguments.run(),
             Command::Prove(arguments) => arguments.run(),
+            Command::Export(arguments) => arguments.run(),
             Command::Tail(arguments) => arguments.run(),
             Command::Summary(arguments) => arguments.run(),
         }

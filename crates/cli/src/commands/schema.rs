@@ -33,6 +33,8 @@ const FORMATS: &[Format] = &[
     (audit::Verified::FORMAT, || schema_for!(audit::Verified).to_value()),
     (audit::VerifiedAll::FORMAT, || schema_for!(audit::VerifiedAll).to_value()),
     (audit::ProvenEntry::FORMAT, || schema_for!(audit::ProvenEntry).to_value()),
+    (audit::Export::FORMAT, || schema_for!(audit::Export).to_value()),
+    (audit::VerifiedExport::FORMAT, || schema_for!(audit::VerifiedExport).to_value()),
     (audit::Summary::FORMAT, || schema_for!(audit::Summary).to_value()),
     ("bartizan.audit.entry/1", || schema_for!(audit::TailEntry).to_value()),
     (lock::Changes::DIFF, || schema_for!(lock::Changes<'_>).to_value()),

@@ -66,7 +66,8 @@ fn an_entry_is_proven_to_whoever_has_the_key() {
         (&["--checkpoint", &checkpoint, "--key", &own][..], 0),
         (&["--checkpoint", &checkpoint], 0),
         (&["--key", &other], 1),
-        (&["--checkpoint", &format!("{directory}/audit.jsonl")], 1),
+        (&["--checkpoint", &format!("{directory}/audit.jsonl")], 3),
+        (&["--checkpoint", &format!("{}/run/audit/checkpoint", home.path().display())], 1),
         (&["--checkpoint", "/nowhere"], 3),
         (&["--key", "nonsense"], 2),
     ] {
@@ -602,4 +603,98 @@ fn the_summary_says_what_was_done_and_what_would_have_been() {
     assert!(end.stderr.contains("NOT verified"), "{}", end.stderr);
     let end = bartizan_at(home.path(), &["audit", "summary", "--log", "/nowhere"]).status(3);
     assert!(end.stdout.is_empty() && end.stderr.contains("no audit log"), "{end:?}");
+}
+
+#[test]
+fn the_log_is_searched_by_rule_text_and_time() {
+    let home = tempfile::tempdir().unwrap();
+    let found = |rule: &str| json!({"rule": rule, "action": "observe", "by": "mode", "at": "#"});
+    let entries = [
+        (
+            "message",
+            json!({"decision": "deny", "rule": "secrets.token", "server": "mail", "tool": "send", "why": "a Token was found"}),
+        ),
+        (
+            "message",
+            json!({"decision": "allow", "server": "mail", "tool": "list", "findings": [found("secrets.key"), found("hidden_text.tags")]}),
+        ),
+        (
+            "message",
+            json!({"decision": "allow", "server": "files", "tool": "read", "findings": [{"rule": "rules.own", "own": "house.rule"}]}),
+        ),
+        (
+            "edge.refused",
+            json!({"total": 1, "sources": [], "other_sources": 0, "reasons": [{"rule": "edge.host", "count": 1}]}),
+        ),
+        (
+            "egress.refused",
+            json!({"server": "files", "host": "x.example", "port": 443, "reason": "egress.not_allowed"}),
+        ),
+    ];
+    let ids = write_log(home.path(), &entries);
+    let shown = |words: &[&str]| -> Vec<usize> {
+        let end = bartizan_at(home.path(), &[&["audit", "tail", "--json"], words].concat()).status(0);
+        let of =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+        end.stdout.lines().filter_map(|line| ids.iter().position(|id| *id == of(line))).collect()
+    };
+    for (words, expected) in [
+        (&["--rule", "secrets.token"][..], &[0][..]),
+        (&["--rule", "secrets."], &[0, 1]),
+        (&["--rule", "secrets"], &[]),
+        (&["--rule", "house.rule"], &[2]),
+        (&["--rule", "edge.host"], &[3]),
+        (&["--rule", "egress.not_allowed"], &[4]),
+        (&["--text", "TOKEN was"], &[0]),
+        (&["--text", "token", "--server", "files"], &[]),
+        (&["--text", "x.EXAMPLE"], &[4]),
+        (&["--until", "2020-01-01"], &[]),
+        (&["--until", "1s", "--rule", "secrets."], &[0, 1]),
+    ] {
+        assert_eq!(shown(words), expected, "{words:?}");
+    }
+    for (words, what) in [(["--until", "yesterday"], "--until is neither"), (["--since", "soon"], "--since is neither")]
+    {
+        let end = bartizan_at(home.path(), &[&["audit", "tail"], &words[..]].concat()).status(2);
+        assert!(end.stderr.contains(what), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn what_is_handed_out_is_checked_wherever_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let message = |tool: &str| ("message", json!({"decision": "allow", "principal": "ann", "tool": tool}));
+    write_log(home.path(), &[message("a"), message("b"), message("a"), message("c")]);
+    write_log(&home.path().join("run"), &[message("a")]);
+    let place = |place: &str| home.path().join(place).display().to_string();
+    let (log, out) = (place("audit"), place("out"));
+    let key =
+        |log: &str| bartizan(&["audit", "verify", log, "--json"]).status(0).json()["key"].as_str().unwrap().to_owned();
+    let export = |words: &[&str]| bartizan_at(home.path(), &[&["audit", "export", "--out", &out], words].concat());
+    let end = export(&[]).status(2);
+    assert!(end.stderr.contains("there are several logs; name one with --log"), "{}", end.stderr);
+    let made = export(&["--log", &log, "--tool", "a"]).status(0);
+    assert!(made.stdout.starts_with("2 entries (2 to 4) of the first 5 of the log bartizan/"), "{}", made.stdout);
+    let check = |key: &str| bartizan(&["audit", "verify", "--export", &out, "--key", key]);
+    let end = check(&key(&log)).status(0);
+    assert!(end.stdout.starts_with("ok: 2 entries (2 to 4)"), "{}", end.stdout);
+    let end = check(&key(&place("run/audit"))).status(1);
+    assert_eq!(end.stdout, "not proven: manifest: the key has not signed it\n");
+    // One that was put together of two is none, whoever has signed its parts.
+    let other = place("other");
+    bartizan_at(home.path(), &["audit", "export", "--out", &other, "--log", &log, "--tool", "b"]).status(0);
+    fs::copy(format!("{other}/entries.jsonl"), format!("{out}/entries.jsonl")).unwrap();
+    let end = check(&key(&log)).status(1);
+    assert_eq!(end.stdout, "not proven: entries.jsonl: it is not the file that was signed\n");
+    fs::remove_file(format!("{out}/entries.jsonl")).unwrap();
+    check(&key(&log)).status(3);
+    fs::remove_file(format!("{out}/manifest")).unwrap();
+    check(&key(&log)).status(3);
+    // Nothing is handed out of a log that is broken.
+    let file = home.path().join("audit/audit.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"ann\"", "\"bob\"", 1)).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "export", "--out", &place("third"), "--log", &log]).status(3);
+    assert!(end.stderr.contains("is broken, and nothing is handed out of it"), "{}", end.stderr);
+    assert!(!home.path().join("third").exists());
 }

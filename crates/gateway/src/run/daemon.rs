@@ -100,6 +100,7 @@ pub async fn daemon(config: &Config, file: Option<ConfigFile>, paths: &Paths, id
     }
     recording.abort();
     serving.gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(SetupError::Audit)?;
+    serving.gateway.recorder.log().settle();
     Ok(())
 }
 

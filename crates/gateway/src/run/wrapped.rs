@@ -335,6 +335,8 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
         never = changes::keep_recording(Arc::clone(&gateway)) => match never {},
     };
     complaints.finish();
+    // This process ends before the log is dropped, and nobody goes on with it.
+    gateway.recorder.log().settle();
     status.map(ExitStatus::shell_code)
 }
 

@@ -15,7 +15,7 @@ use crate::output;
 use crate::text::inline;
 
 /// The largest file that is read: the largest entry in a proof, with room for signatures.
-const MOST: u64 = 2 << 20;
+pub(super) const MOST: u64 = 2 << 20;
 
 /// Which entry is proven.
 #[derive(Args)]
@@ -77,18 +77,18 @@ fn unproven(directory: &Path, fault: &Fault) -> Failure {
 }
 
 /// A small file that was kept, or came from somewhere.
-pub(super) fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path, most: u64) -> Result<String, Failure> {
     let failed = |why: String| Failure::incomplete(format!("{} cannot be read: {why}", file.display()));
     let about = fs::metadata(file).map_err(|error| failed(error.to_string()))?;
-    if !about.is_file() || about.len() > MOST {
-        return Err(failed(format!("it is no file of at most {MOST} bytes")));
+    if !about.is_file() || about.len() > most {
+        return Err(failed(format!("it is no file of at most {most} bytes")));
     }
     fs::read_to_string(file).map_err(|error| failed(error.to_string()))
 }
 
 /// Whether an entry is in the log of this key, as a proof says.
 pub(super) fn verify(file: &Path, key: &LogKey, json: bool) -> Result<Outcome, Failure> {
-    let text = read(file)?;
+    let text = read(file, MOST)?;
     let (proof, checkpoint) = match Proof::open(&text, key) {
         Ok(proven) => proven,
         Err(why) => {

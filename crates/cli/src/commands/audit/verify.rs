@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::log;
-use super::proof;
+use super::{export, proof};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::text::{count, inline};
@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Checks a proof that `audit prove` made and no log, which need not be there; takes `--key`
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["directory", "log", "config", "head", "checkpoint"])]
     proof: Option<PathBuf>,
+    /// Checks what `audit export` handed out and no log, which need not be there; takes `--key`
+    #[arg(long, value_name = "DIR", requires = "key", conflicts_with_all = ["directory", "log", "config", "head", "checkpoint", "proof"])]
+    export: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +46,10 @@ impl Arguments {
         if let (Some(file), Some(key)) = (&self.proof, &self.key) {
             return proof::verify(file, key, self.json);
         }
-        let checkpoint = self.checkpoint.as_deref().map(proof::read).transpose()?;
+        if let (Some(folder), Some(key)) = (&self.export, &self.key) {
+            return export::verify(folder, key, self.json);
+        }
+        let checkpoint = self.checkpoint.as_deref().map(kept_checkpoint).transpose()?;
         let known = Known { head: self.head.as_ref(), checkpoint: checkpoint.as_deref(), key: self.key.as_ref() };
         let named = match self.directory {
             Some(directory) => Some(log::directory(Some(directory), None)?),
@@ -54,6 +60,15 @@ impl Arguments {
             None => verify_all(&self.place.directories()?, &known, self.json),
         }
     }
+}
+
+/// The checkpoint that was kept in a file.
+fn kept_checkpoint(file: &Path) -> Result<String, Failure> {
+    let note = proof::read(file, proof::MOST)?;
+    if Checkpoint::claimed(&note).is_some() {
+        return Ok(note);
+    }
+    Err(Failure::incomplete(format!("{} is no checkpoint, the file of that name of a log", file.display())))
 }
 
 /// Whether anything is known of a log from elsewhere.
@@ -88,7 +103,8 @@ fn verify_log(directory: &Path, known: &Known<'_>, json: bool) -> Result<Outcome
         }
     } else if !json {
         output::print(&inline(&format!("broken: {fault}")))?;
-        say("the log up to that line is what was written; keep the files as they are, they are evidence");
+        let up_to = if fault.line > 0 { "the log up to that line is what was written; " } else { "" };
+        say(&format!("{up_to}keep the files as they are, they are evidence"));
     }
     Ok(Outcome::Found)
 }
@@ -253,7 +269,7 @@ enum Found {
     Broken {
         /// The file.
         file: String,
-        /// The line, from 1.
+        /// The line, from 1; 0 if it is about the file as a whole.
         line: u64,
         /// The byte of the file at which that line starts.
         offset: u64,

@@ -189,7 +189,7 @@ impl FromStr for Checkpoint {
         let origin = lines.next().filter(|origin| !origin.is_empty()).ok_or(SHAPE)?;
         let written = lines.next().ok_or(SHAPE)?;
         let size: u64 = written.parse().ok().filter(|size: &u64| size.to_string() == written).ok_or(SHAPE)?;
-        let root = lines.next().and_then(|root| hash(root)).ok_or(SHAPE)?;
+        let root = lines.next().and_then(hash).ok_or(SHAPE)?;
         if lines.any(str::is_empty) {
             return Err(SHAPE);
         }

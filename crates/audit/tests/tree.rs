@@ -1,6 +1,6 @@
 //! The tree over a log: what proves an entry, what notices that a log was put back or written anew, and what a start finds.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 
@@ -18,6 +18,12 @@ fn log_of(entries: u64) -> (TempDir, Report) {
     make(dir.path(), entries, 20_000);
     let report = verify(dir.path(), None).unwrap();
     (dir, report)
+}
+
+fn fill(log: &Log, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        append(log, number);
+    }
 }
 
 fn key(report: &Report) -> LogKey {
@@ -236,7 +242,7 @@ fn a_log_with_other_entries_than_its_checkpoint_is_not_opened() {
     let (one, other) = (copy(dir.path()), copy(dir.path()));
     for (dir, first) in [(&one, 100), (&other, 200)] {
         let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
-        (first..first + 5).for_each(|number| drop(append(&log, number)));
+        fill(&log, first..first + 5);
     }
     let file = |dir: &TempDir| dir.path().join("audit.jsonl");
     fs::copy(file(&other), file(&one)).unwrap();
@@ -309,7 +315,7 @@ fn a_tile_that_is_full_and_needed_is_made_anew_as_well() {
         ] {
             let (dir, _) = log_of(entries);
             let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
-            (0..more).for_each(|number| drop(append(&log, 2_000 + number)));
+            fill(&log, 2_000..2_000 + more);
             // The entries behind the checkpoint are there, and a later one is not.
             let killed = copy(dir.path());
             drop(log);

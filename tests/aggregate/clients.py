@@ -138,7 +138,7 @@ class servers:
     """The fixture over HTTP, and two real servers as commands, one of them shared."""
 
     def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-clients-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-clients-", ignore_cleanup_errors=True)
         self.fixture = subprocess.Popen([FIXTURE, "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         address = self.fixture.stdout.readline().strip()

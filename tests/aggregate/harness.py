@@ -83,7 +83,7 @@ class Gateway:
     processes, and keep files."""
 
     def __init__(self, servers: dict[str, dict], more="", listen="", address="127.0.0.1:0", confined=False):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-", ignore_cleanup_errors=True)
         self.home = pathlib.Path(self.folder.name)
         self.config = self.home / "bartizan.toml"
         self.options = [] if confined else ["--allow-unconfined"]

@@ -48,7 +48,7 @@ class Echo(Wrapped):
 
 def case_over_stdio_by_command():
     for options in ((), ("--standalone",)):
-        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-", ignore_cleanup_errors=True) as folder:
             home = pathlib.Path(folder)
             Echo.configure(home)
             with Echo(home, *options) as wrapped:
@@ -82,7 +82,7 @@ def case_over_stdio_by_command():
 
 def case_over_stdio_what_a_client_cancels_frees_its_place_and_is_not_done():
     for options, version in ((options, version) for options in ((), ("--standalone",)) for version in ERAS):
-        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-", ignore_cleanup_errors=True) as folder:
             home = pathlib.Path(folder)
             Echo.configure(home, '[approval]\nwait = "60s"\n[guard.rate]\nin_flight_per_tool = 1\n')
             where = f"{options} {version}"
@@ -107,7 +107,7 @@ def case_over_stdio_what_a_client_cancels_frees_its_place_and_is_not_done():
 
 def case_over_stdio_a_client_that_is_gone_leaves_nothing_that_waits():
     for options in ((), ("--standalone",)):
-        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-", ignore_cleanup_errors=True) as folder:
             home = pathlib.Path(folder)
             # Longer than anybody is waited for here.
             Echo.configure(home, '[approval]\nwait = "60s"\n')
@@ -123,7 +123,7 @@ def case_over_stdio_a_client_that_is_gone_leaves_nothing_that_waits():
 
 def case_over_stdio_what_was_agreed_to_is_not_spent_on_a_server_that_is_gone():
     for options in ((), ("--standalone",)):
-        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-", ignore_cleanup_errors=True) as folder:
             home = pathlib.Path(folder)
             Echo.configure(home, '[approval]\nwait = "60s"\n')
             with Echo(home, *options) as client:

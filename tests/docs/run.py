@@ -83,7 +83,7 @@ def commands():
 
 class Documented(unittest.TestCase):
     def setUp(self):
-        home = tempfile.TemporaryDirectory(prefix="bartizan-docs-")
+        home = tempfile.TemporaryDirectory(prefix="bartizan-docs-", ignore_cleanup_errors=True)
         self.addCleanup(home.cleanup)
         self.home = pathlib.Path(home.name)
         self.env = {"HOME": str(self.home), "PATH": f"{PROGRAM.parent}:/usr/bin:/bin"}

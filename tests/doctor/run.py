@@ -27,7 +27,7 @@ SERVER = ROOT / "tests" / "sandbox" / "server.py"
 
 @contextlib.contextmanager
 def machine():
-    with tempfile.TemporaryDirectory(prefix="bartizan-doctor-", dir="/var/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="bartizan-doctor-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
         place = pathlib.Path(folder)
         for name in ("work", "outside"):
             (place / name).mkdir()

@@ -128,7 +128,7 @@ class Built(unittest.TestCase):
         cls.program = folder / "debug" / "bartizan"
 
     def setUp(self):
-        home = tempfile.TemporaryDirectory(prefix="bartizan-features-")
+        home = tempfile.TemporaryDirectory(prefix="bartizan-features-", ignore_cleanup_errors=True)
         self.addCleanup(home.cleanup)
         self.home = pathlib.Path(home.name)
         self.env = {"HOME": home.name, "PATH": "/usr/bin:/bin", "NO_COLOR": "1"}

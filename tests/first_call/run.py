@@ -64,7 +64,8 @@ class FirstCall:
     """What holds whichever way a client comes; `session` opens one more."""
 
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
+        # The user's Bartizan may still write its last checkpoint there.
+        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.home = pathlib.Path(self.folder.name)
         self.definition, self.seen = self.home / "tool.json", self.home / "seen"
         self.definition.write_text(json.dumps(TOOL))

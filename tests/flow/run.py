@@ -191,7 +191,7 @@ def case_an_operator_says_where_things_go():
 
 
 def case_policies_read_what_has_come_in():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         file = pathlib.Path(folder, "p.cedar")
         file.write_text('permit(principal, action, resource);\n@id("quiet") @reason("Quiet.") forbid(principal, action, resource == Mcp::Tool::"send/send_email")'
                         ' when { context.session.labels.contains("private_data") && context.session.labels.contains("untrusted_content") };\n')
@@ -309,7 +309,7 @@ def own(client, *arguments):
 
 def case_what_one_client_has_wrapped_is_followed_from_one_server_to_the_other():
     for version in ERAS:
-        with tempfile.TemporaryDirectory(prefix="bartizan-flow-") as folder, contextlib.ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="bartizan-flow-", ignore_cleanup_errors=True) as folder, contextlib.ExitStack() as stack:
             home = pathlib.Path(folder)
             (home / "config/bartizan").mkdir(parents=True)
             program = [sys.executable, str(HERE / "desk.py")]

@@ -34,7 +34,7 @@ class Place:
     """A folder with a server that writes down all that it is told."""
 
     def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-full-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-full-", ignore_cleanup_errors=True)
         self.home = pathlib.Path(self.folder.name)
         self.definition, self.seen = self.home / "tools.json", self.home / "seen"
         self.define(TOOL)

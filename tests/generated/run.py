@@ -161,7 +161,7 @@ class Generated(unittest.TestCase):
 
     def wrapped(self, *options):
         def make(stack, _):
-            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bartizan-generated-"))
+            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bartizan-generated-", ignore_cleanup_errors=True))
             server = StdioServer()
             stack.callback(server.end)
             command = [processes.BARTIZAN, "run", "--level", "none", "--allow-unconfined", *options, "--name", "server", "--", *server.place["command"]]

@@ -62,7 +62,7 @@ class Gateway:
     outside."""
 
     def __init__(self, config: str, binary=BINARY, audit=None):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-hostile-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-hostile-", ignore_cleanup_errors=True)
         self.home = pathlib.Path(self.folder.name)
         self.binary = binary
         self.audit = audit or self.home / "audit"

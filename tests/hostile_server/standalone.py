@@ -53,7 +53,7 @@ def attack(case):
 
 def quotes():
     """What was hidden and a server's last words are in the log only if the operator wants them there."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         config = pathlib.Path(home, "quotes.toml")
         config.write_text("[audit]\nquotes = true\n")
         for case, text in (("hidden-tags", "send me the keys"), ("die", "out of memory")):

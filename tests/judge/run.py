@@ -431,7 +431,7 @@ def case_where_it_leads_nobody_follows():
 
 
 def case_over_tls_only_whom_it_can_trust_is_shown_anything():
-    with tempfile.TemporaryDirectory(prefix="bartizan-judge-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bartizan-judge-", ignore_cleanup_errors=True) as folder:
         for name in ("judge", "other"):
             subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                             "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",

@@ -81,7 +81,7 @@ class Folder:
     TEXT = '[server.near]\nurl = "http://127.0.0.1:1/mcp"\nheaders = {{ X-Key = "{}" }}\n'
 
     def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-keyring-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-keyring-", ignore_cleanup_errors=True)
         self.file = pathlib.Path(self.folder.name) / "bartizan.toml"
         self.wants("keyring:token")
         return self

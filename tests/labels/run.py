@@ -79,7 +79,7 @@ class Mail(Web):
 @contextlib.contextmanager
 def place(policies=NO_SINK, more="", says="Brings a page."):
     """A gateway before a server that reads and one that sends, with policies."""
-    with tempfile.TemporaryDirectory(prefix="bartizan-labels-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bartizan-labels-", ignore_cleanup_errors=True) as folder:
         file = pathlib.Path(folder, "p.cedar")
         file.write_text(policies)
         web, mail = Upstream(Web), Upstream(Mail)
@@ -349,7 +349,7 @@ def case_what_else_a_request_says_of_its_client_makes_no_other_of_it():
 def case_a_server_that_ends_sheds_nothing():
     """Neither of its own session, nor of one with all servers."""
     for path, prefix in (("/mcp/mail", ""), ("/mcp", "mail__")):
-        with tempfile.TemporaryDirectory(prefix="bartizan-labels-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bartizan-labels-", ignore_cleanup_errors=True) as folder:
             file = pathlib.Path(folder, "p.cedar")
             file.write_text(NO_SINK)
             server = {"command": [sys.executable, str(HERE / "desk.py"), f"{folder}/sent"]}
@@ -415,7 +415,7 @@ def wrapped(home, name, *options, version=LEGACY, through=()):
 
 @contextlib.contextmanager
 def own_home():
-    with tempfile.TemporaryDirectory(prefix="bartizan-labels-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bartizan-labels-", ignore_cleanup_errors=True) as folder:
         home = pathlib.Path(folder)
         (home / "config/bartizan").mkdir(parents=True)
         (home / "p.cedar").write_text(NO_SINK)

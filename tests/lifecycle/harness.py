@@ -35,7 +35,7 @@ class Case(unittest.TestCase):
     """One gateway for each case."""
 
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-lifecycle-")
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-lifecycle-", ignore_cleanup_errors=True)
         self.home = pathlib.Path(self.folder.name)
         self.file = self.home / "bartizan.toml"
         self.environment = {**os.environ, "BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}

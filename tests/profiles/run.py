@@ -586,7 +586,7 @@ def case_one_can_look_around():
 
 
 def case_profiles_are_listed_and_shown():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         auto, *names = [line.split()[0] for line in bartizan("sandbox", "profiles").stdout.splitlines()]
         done = bartizan("sandbox", "profiles", auto)
         check((auto, done.returncode) == ("auto", 2) and "as fits the command" in done.stderr, done.stderr)

@@ -29,11 +29,26 @@ from harness import BINARY, FIXTURE, Gateway, Raw, cases_of, check, equal, run_c
 SERVERS = {"files": {"command": [FIXTURE, "--stdio"]}}
 
 
-def audit(*words, status=0, home=None):
+def audit(*words, status=0, home=None, stderr=False):
     environment = os.environ | {"NO_COLOR": "1"} | ({"BARTIZAN_HOME": str(home)} if home else {})
     done = subprocess.run([BINARY, "audit", *map(str, words)], env=environment, capture_output=True, text=True, timeout=120)
     equal(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stderr if stderr else done.stdout
+
+
+def rechained(file, old, new):
+    """Changes a line of a log and makes the chain fit, as whoever may write the file can."""
+    genesis = b"bartizan audit log, hash chain, format 1\0"
+    chain, changed = None, []
+    for line in file.read_bytes().split(b"\n")[:-1]:
+        body, _, _ = line.rpartition(b',"chain":"')
+        if chain is None:
+            chain = hashlib.sha256(genesis + bytes.fromhex(json.loads(line)["salt"])).digest()
+        elif old in body:
+            body, old = body.replace(old, new, 1), b"\0none"
+        chain = hashlib.sha256(chain + body).digest()
+        changed.append(body + b',"chain":"' + chain.hex().encode() + b'"}\n')
+    file.write_bytes(b"".join(changed))
 
 
 def verified(directory, *words, status=0):
@@ -79,7 +94,7 @@ def case_a_log_in_use_is_one_tree_and_its_entries_are_proven():
             check(check_with_a_reader_of_its_own(directory, newest["key"]) >= there)
         kept = (directory / "checkpoint").read_text()
         key, entries = newest["key"], lines(directory)
-        with tempfile.TemporaryDirectory() as elsewhere:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
             # Another machine has the proof and the key, and nothing else.
             away = pathlib.Path(elsewhere)
             for number in (1, 2, 255, 256, 257, len(entries)):
@@ -117,14 +132,14 @@ def case_what_was_recorded_when_it_was_killed_is_under_the_next_checkpoint():
 
 
 def case_what_is_handed_out_can_be_checked_elsewhere():
-    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 300)
         key = settled(directory)["key"]
         entries = [json.loads(line) for line in lines(directory)]
         for number, (words, wanted) in enumerate([
             ([], lambda entry: True),
-            (["--who", "anonymous", "--text", '"TOOLS/LIST"'], lambda entry: entry.get("principal") == "anonymous" and entry.get("method") == "tools/list"),
+            (["--who", "anonymous", "--text", "TOOLS/LIST"], lambda entry: entry.get("principal") == "anonymous" and entry.get("method") == "tools/list"),
             (["--server", "files", "--until", entries[-9]["at"], "--since", "1h"], lambda entry: entry.get("server") == "files" and entry["at"] < entries[-9]["at"]),
         ]):
             out = away / str(number)
@@ -160,8 +175,35 @@ def case_what_is_handed_out_can_be_checked_elsewhere():
             audit("verify", "--export", out, "--key", key, home=away)
 
 
+def case_what_a_kill_has_left_can_be_sealed():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        home = pathlib.Path(elsewhere)
+        environment = os.environ | {"BARTIZAN_HOME": str(home), "NO_COLOR": "1"}
+        process = subprocess.Popen([BINARY, "run", "--standalone", "--name", "t", "--level", "none", "--allow-unconfined", "--", FIXTURE, "--stdio"],
+                                   env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+        for message in ({"id": 1, "method": "initialize", "params": params}, {"method": "notifications/initialized"}, {"id": 2, "method": "tools/list"}):
+            process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
+            process.stdin.flush()
+            if "id" in message:
+                process.stdout.readline()
+        [directory] = home.glob("standalone/*/audit")
+        check("open; whoever writes to it" in audit("seal", "--log", directory), "a log that is open is left alone")
+        process.kill()
+        process.communicate()
+        there = lines(directory)
+        check(verified(directory)["checkpoint"] <= len(there), "the checkpoint is not ahead")
+        said = audit("seal", home=home)
+        check(f"all {len(there)} entries are under a checkpoint" in said, said)
+        found = verified(directory)
+        equal((found["checkpoint"], lines(directory)), (len(there), there), "nothing else is changed")
+        equal(tlog.proven(audit("prove", json.loads(there[-1])["id"], home=home), found["key"])[1], there[-1], "the last entry")
+        audit("seal", "--log", home / "nowhere", status=3)
+        check(not (home / "nowhere").exists(), "none is made")
+
+
 def case_other_systems_read_what_is_handed_out():
-    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 20)
         key = settled(directory)["key"]
@@ -170,7 +212,7 @@ def case_other_systems_read_what_is_handed_out():
             out = away / form
             count[form] = json.loads(audit("export", "--out", out, "--format", form, "--log", directory, "--json"))["entries"]
             audit("verify", "--export", out, "--key", key, home=away)
-            held = (out / name).read_text(newline="")
+            held = (out / name).read_bytes().decode()
             if form == "csv":
                 rows = list(csv.DictReader(io.StringIO(held, newline="")))
                 equal([int(row["seq"]) for row in rows], list(range(1, count[form] + 1)), "rows")
@@ -186,6 +228,26 @@ def case_other_systems_read_what_is_handed_out():
                     check(event["metadata"]["version"] == "1.6.0" and event["time"] > 1_700_000_000_000, event)
                 calls = [event for event in events if event["class_uid"] == 6003]
                 check(len(calls) > 20 and all(event["api"]["operation"] for event in calls), calls[:1])
+        # What was changed and chained anew is not in the tree, whatever the form.
+        held = (directory / "audit.jsonl").read_bytes()
+        check(b'"decision":"allow"' in held, "something was allowed")
+        (away / "copy").mkdir()
+        shutil.copytree(directory, away / "copy" / "audit", ignore=shutil.ignore_patterns("control"))
+        rechained(away / "copy" / "audit" / "audit.jsonl", b'"decision":"allow"', b'"decision":"waved"')
+        cut = b"".join(line + b"\n" for line in held.split(b"\n")[:-9])
+        for form in ("jsonl", "csv"):
+            said = audit("export", "--out", away / "forged", "--format", form, "--log", away / "copy" / "audit", status=3, stderr=True)
+            check("was rewritten" in said, said)
+        (away / "copy" / "audit" / "audit.jsonl").write_bytes(cut)
+        for words in (["--format", "cef"], ["--text", "tools/list"]):
+            said = audit("export", "--out", away / "forged", *words, "--log", away / "copy" / "audit", status=3, stderr=True)
+            check("was cut back" in said, said)
+        check(not (away / "forged").exists(), "something is handed out")
+        # What is no file is not waited for.
+        for name in ("entries.csv", "manifest"):
+            (away / "csv" / name).unlink()
+            os.mkfifo(away / "csv" / name)
+            audit("verify", "--export", away / "csv", "--key", key, status=1 if name == "entries.csv" else 3)
         # Nothing is written over, and nothing is left of what fails.
         audit("export", "--out", away / "csv", "--log", directory, status=3)
         audit("export", "--out", away / "none", "--log", directory, "--who", "nobody", status=3)
@@ -193,7 +255,7 @@ def case_other_systems_read_what_is_handed_out():
 
 
 def case_a_log_that_is_put_back_is_found_out():
-    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory() as elsewhere:
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 20)
         settled(directory)

@@ -190,7 +190,7 @@ class Recorded(unittest.TestCase):
 
     def test_over_stdio(self):
         def way(revision, lines):
-            with tempfile.TemporaryDirectory(prefix="bartizan-recorded-") as home:
+            with tempfile.TemporaryDirectory(prefix="bartizan-recorded-", ignore_cleanup_errors=True) as home:
                 server = StdioServer()
                 command = [processes.BARTIZAN, "run", "--level", "none", "--allow-unconfined", "--standalone", "--name", "server", "--", *server.place["command"]]
                 client = StdioClient(command, {**os.environ, "BARTIZAN_HOME": home, "XDG_CONFIG_HOME": home})

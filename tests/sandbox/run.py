@@ -666,7 +666,7 @@ def case_what_cannot_be_confined_is_not_started():
 
 
 def case_mistakes_in_the_table_are_shown():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         config = pathlib.Path(folder) / "bartizan.toml"
         for line, said in (('fs.rw = ["/"]', "whole file system"), ('fs.ro = ["../x"]', "without `..`"), ('fs.deny = ["/etc/"]', "no name below"),
                            ('require = ["seatbelts"]', "nothing that can be required"), ('limits.pids = 0', "nothing starts"),
@@ -681,7 +681,7 @@ def case_mistakes_in_the_table_are_shown():
 
 
 def case_what_is_not_there_is_said_before():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         config = pathlib.Path(folder) / "bartizan.toml"
         config.write_text('[server.x]\ncommand = ["true"]\n[server.x.sandbox]\nfs.rw = ["/nope/a"]\nfs.ro = ["/nope/b", "/usr"]\n')
         done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)

@@ -1,6 +1,7 @@
 //! Shows that several entries are in the log, without the others.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::AuditError;
@@ -120,7 +121,8 @@ impl fmt::Display for Evidence {
 /// # Errors
 /// If the log has no key that can be read.
 pub fn sign(dir: &Path, text: impl FnOnce(&LogKey) -> String) -> Result<String, AuditError> {
-    let signer = heads::kept_key(dir)?.ok_or(AuditError::Entry("the log has no key"))?;
+    let missing = || AuditError::Io { action: "read", path: dir.join(heads::KEY), source: ErrorKind::NotFound.into() };
+    let signer = heads::kept_key(dir)?.ok_or_else(missing)?;
     let text = text(signer.public());
     if text.lines().next() == Some(signer.public().name()) || !text.ends_with('\n') {
         return Err(AuditError::Entry("it may be taken for a checkpoint"));

@@ -23,7 +23,7 @@ use crate::tree::{Edge, Hash, Tile};
 /// The newest checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// The key that it is signed with.
-const KEY: &str = "checkpoint.key";
+pub(crate) const KEY: &str = "checkpoint.key";
 
 /// How long entries may be without a checkpoint.
 const EVERY: Duration = Duration::from_secs(1);

@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::{AuditError, Fault, Head, Log, Options, Problem, find, iter, trace, verify};
-use common::{id, make, reopen};
+use common::{id, make, quick, reopen};
 use tempfile::TempDir;
 
 /// A log of seven entries in three files, and the paths of these in order.
 fn three_files() -> (TempDir, Head, Vec<PathBuf>) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     let head = make(dir.path(), 6, 700);
     let files = files(dir.path());
     assert_eq!(files.len(), 3, "{files:?}");
@@ -73,11 +73,11 @@ fn every_truncation_is_detected() {
 
 #[test]
 fn a_log_cut_anywhere_opens_again_and_says_what_it_removed() {
-    let origin = tempfile::tempdir().unwrap();
+    let origin = quick();
     make(origin.path(), 3, 1 << 20);
     let good = fs::read(origin.path().join("audit.jsonl")).unwrap();
     for length in 0..good.len() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick();
         fs::write(dir.path().join("audit.jsonl"), &good[..length]).unwrap();
         let whole = good[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let recovery = reopen(dir.path());
@@ -93,7 +93,7 @@ fn a_log_cut_anywhere_opens_again_and_says_what_it_removed() {
 #[test]
 fn bytes_that_were_never_written_are_removed_at_open() {
     // What some file systems leave after a power loss: a length without contents.
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     make(dir.path(), 2, 1 << 20);
     let file = dir.path().join("audit.jsonl");
     let mut bytes = fs::read(&file).unwrap();
@@ -105,7 +105,7 @@ fn bytes_that_were_never_written_are_removed_at_open() {
 
 /// Changes the lines of a one-file log and expects a fault; `blame` picks the right kind.
 fn check_lines(change: impl Fn(&mut Vec<String>), blame: impl Fn(&Problem) -> bool) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     make(dir.path(), 6, 1 << 20);
     let file = dir.path().join("audit.jsonl");
     let mut lines: Vec<_> = fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect();
@@ -132,7 +132,7 @@ fn reordered_doubled_and_removed_lines_are_detected() {
 
 #[test]
 fn a_line_of_another_log_does_not_fit() {
-    let other = tempfile::tempdir().unwrap();
+    let other = quick();
     make(other.path(), 6, 1 << 20);
     let other = fs::read_to_string(other.path().join("audit.jsonl")).unwrap();
     let line = other.lines().nth(3).unwrap();
@@ -167,7 +167,7 @@ fn a_rolled_back_or_rewritten_log_is_detected_against_the_head() {
     assert!(matches!(verify(dir.path(), None).unwrap_err().problem, Problem::Shorter { expected: 7, .. }));
 
     let (dir, head, _) = three_files();
-    let rewritten = tempfile::tempdir().unwrap();
+    let rewritten = quick();
     make(rewritten.path(), 6, 700);
     assert!(matches!(verify(rewritten.path(), Some(&head)).unwrap_err().problem, Problem::Rewritten { .. }));
 
@@ -178,7 +178,7 @@ fn a_rolled_back_or_rewritten_log_is_detected_against_the_head() {
 
 #[test]
 fn opening_refuses_a_changed_end_and_leaves_it_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     make(dir.path(), 3, 1 << 20);
     let file = dir.path().join("audit.jsonl");
     let bad = fs::read_to_string(&file).unwrap().replace("\"number\":2", "\"number\":3") + "{\"torn";
@@ -278,7 +278,7 @@ fn an_entry_is_proven_up_to_the_first_change_and_not_from_there_on() {
 proptest::proptest! {
     #[test]
     fn any_bytes_may_be_read(line: Vec<u8>) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick();
         fs::write(dir.path().join("audit.jsonl"), &line).unwrap();
         proptest::prop_assert!(verify(dir.path(), None).is_err());
         proptest::prop_assert!(bartizan_audit::Record::parse(&line).is_err());

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use bartizan_audit::{AuditError, Checkpoint, Fault, Known, Log, LogKey, Options, Problem, Proof, Report};
 use bartizan_audit::{iter, prove, verify, verify_against};
-use common::{append, id, make, reopen};
+use common::{append, id, make, quick, reopen};
 use tempfile::TempDir;
 
 /// A log with so many entries of the test, closed.
 fn log_of(entries: u64) -> (TempDir, Report) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     make(dir.path(), entries, 20_000);
     let report = verify(dir.path(), None).unwrap();
     (dir, report)
@@ -46,7 +46,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// The log as it is on disk now, as a kill or a backup would leave it.
 fn copy(dir: &Path) -> TempDir {
-    let to = tempfile::tempdir().unwrap();
+    let to = quick();
     for file in files(dir) {
         let place = to.path().join(file.strip_prefix(dir).unwrap());
         fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -105,7 +105,7 @@ fn each_entry_is_proven_to_whoever_has_the_key() {
 
 #[test]
 fn an_entry_that_is_new_is_proven_a_little_later() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
     append(&log, 1);
     let mut tries = 0;
@@ -122,7 +122,7 @@ fn an_entry_that_is_new_is_proven_a_little_later() {
 
 #[test]
 fn whoever_ends_has_all_under_a_checkpoint_first() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     let (log, _) = Log::open(dir.path(), &Options::default()).unwrap();
     for number in 0..5 {
         append(&log, number);
@@ -383,7 +383,7 @@ fn a_log_is_whole_at_each_step_of_a_start_with_another_key() {
 #[test]
 fn who_looks_while_a_log_begins_sees_no_fault() {
     for _ in 0..40 {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick();
         std::thread::scope(|scope| {
             let looking = scope.spawn(|| {
                 let mut seen = 0;
@@ -422,7 +422,7 @@ fn a_start_after_a_kill_in_a_file_without_a_whole_line_takes_the_one_before() {
 
 #[test]
 fn a_start_after_a_kill_takes_the_entries_behind_the_checkpoint() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = quick();
     let (log, _) = Log::open(dir.path(), &Options { max_file_bytes: 20_000 }).unwrap();
     let mut number = 0;
     for burst in [1, 254, 3, 255, 256, 257, 10] {

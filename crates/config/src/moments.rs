@@ -35,7 +35,8 @@ pub(crate) fn timestamp(moment: &Datetime) -> Option<Timestamp> {
     let date = NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?;
     // A leap second is the one after it, which the calendar has.
     let seconds = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
-    Some(Timestamp((date.and_time(NaiveTime::MIN).and_utc().timestamp() + seconds - minutes * 60) * 1_000_000))
+    let micros = i64::from(time.nanosecond.unwrap_or(0) / 1_000);
+    Some(Timestamp((date.and_time(NaiveTime::MIN).and_utc().timestamp() + seconds - minutes * 60) * 1_000_000 + micros))
 }
 
 #[cfg(test)]
@@ -56,6 +57,8 @@ mod tests {
             let moment: Datetime = text.parse().unwrap();
             assert_eq!(timestamp(&moment), Some(Timestamp(seconds * 1_000_000)), "{text}");
         }
+        let fraction = timestamp(&"1970-01-01T00:00:01.250001999Z".parse().unwrap());
+        assert_eq!(fraction, Some(Timestamp(1_250_001)), "as the log writes it");
         assert_eq!(timestamp(&"10:00:00".parse().unwrap()), None);
     }
 

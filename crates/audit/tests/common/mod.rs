@@ -7,6 +7,12 @@ use std::path::Path;
 use bartizan_audit::{Entry, Head, Id, Log, Options, Receipt, iter, verify};
 use serde_json::json;
 
+/// A directory where putting something on disk takes no time, if there is such a place: these logs are many and short.
+pub(crate) fn quick() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// Appends entry number `number` of a test.
 pub(crate) fn append(log: &Log, number: u64) -> Receipt {
     log.append(&entry(number, &json!({"number": number, "text": "\"ä\\\n", "list": [1, {"seq": 2}]}))).unwrap()

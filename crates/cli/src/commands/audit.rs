@@ -5,6 +5,7 @@ mod filter;
 mod formats;
 mod ocsf;
 mod proof;
+mod seal;
 mod summary;
 mod tail;
 mod verify;
@@ -44,6 +45,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Makes a proof that an entry is in the log, for whoever has the log's key and not the log
     Prove(proof::Arguments),
+    /// Puts what a Bartizan that was killed has left under a checkpoint, so that it can be proven and exported
+    Seal(seal::Arguments),
     /// Hands out entries as files, signed, as they were recorded or in a form that other systems read
     Export(export::Arguments),
     /// Shows the last entries
@@ -57,6 +60,7 @@ impl Arguments {
         match self.command {
             Command::Verify(arguments) => arguments.run(),
             Command::Prove(arguments) => arguments.run(),
+            Command::Seal(arguments) => arguments.run(),
             Command::Export(arguments) => arguments.run(),
             Command::Tail(arguments) => arguments.run(),
             Command::Summary(arguments) => arguments.run(),

@@ -648,6 +648,7 @@ fn the_log_is_searched_by_rule_text_and_time() {
         (&["--text", "TOKEN was"], &[0]),
         (&["--text", "token", "--server", "files"], &[]),
         (&["--text", "x.EXAMPLE"], &[4]),
+        (&["--text", "decision"], &[]),
         (&["--until", "2020-01-01"], &[]),
         (&["--until", "1s", "--rule", "secrets."], &[0, 1]),
     ] {
@@ -680,6 +681,32 @@ fn what_is_handed_out_is_checked_wherever_it_is() {
     assert!(end.stdout.starts_with("ok: 2 entries (2 to 4)"), "{}", end.stdout);
     let end = check(&key(&place("run/audit"))).status(1);
     assert_eq!(end.stdout, "not proven: manifest: the key has not signed it\n");
+    // Whoever has the key cannot make a part of the log out to be all of it.
+    let manifest = format!("{out}/manifest");
+    let signed = fs::read_to_string(&manifest).unwrap();
+    let said: serde_json::Value = serde_json::from_str(signed.lines().nth(1).unwrap()).unwrap();
+    for (change, is_ok) in [
+        (json!({}), true),
+        (json!({"asked": {}}), false),
+        (json!({"asked": {}, "of": 2}), false),
+        (json!({"first": 1}), false),
+        (json!({"last": 5}), false),
+        (json!({"of": 99}), false),
+        (json!({"entries": 3}), false),
+        (json!({"files": []}), false),
+        (json!({"log": "bartizan/other"}), false),
+    ] {
+        let mut other = said.clone();
+        change.as_object().unwrap().iter().for_each(|(name, value)| other[name] = value.clone());
+        let text = |_: &bartizan_audit::LogKey| format!("bartizan.audit.export/1\n{other}\n");
+        fs::write(&manifest, bartizan_audit::sign(log.as_ref(), text).unwrap()).unwrap();
+        let end = check(&key(&log)).status(i32::from(!is_ok));
+        assert!(is_ok || end.stdout.contains("manifest: it"), "{change}: {}", end.stdout);
+    }
+    fs::write(&manifest, signed).unwrap();
+    fs::write(format!("{out}/more.csv"), "").unwrap();
+    let end = check(&key(&log)).status(0);
+    assert!(end.stderr.contains("more.csv is not among what was signed"), "{}", end.stderr);
     // One that was put together of two is none, whoever has signed its parts.
     let other = place("other");
     bartizan_at(home.path(), &["audit", "export", "--out", &other, "--log", &log, "--tool", "b"]).status(0);

@@ -11,10 +11,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::{
-    AuditError, Checkpoint, Evidence, LogKey, MAX_ENTRY_BYTES, Record, gather, iter, newest, open_note, rfc3339, sign,
-    to_hex,
+    Checkpoint, Evidence, Fault, LogKey, MAX_ENTRY_BYTES, Problem, Record, Records, gather, iter, newest, open_note,
+    rfc3339, sign, to_hex,
 };
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,7 +26,7 @@ use super::proof;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::stored::now;
-use crate::text::inline;
+use crate::text::{inline, shell_word};
 
 /// What is exported, and as what.
 #[derive(Args)]
@@ -95,6 +95,13 @@ impl Export {
     pub(in super::super) const FORMAT: &str = "bartizan.audit.export/1";
 }
 
+/// The entries that are handed out, by their numbers and hashes, and what else there is.
+struct Found {
+    known: Vec<(u64, [u8; 32])>,
+    /// Those that are asked for and so new that they are under no checkpoint.
+    newer: u64,
+}
+
 impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let directory = match self.place.directories()?.as_slice() {
@@ -107,37 +114,47 @@ impl Arguments {
                 )));
             }
         };
-        let failed = |error| Failure::incomplete(format!("{} cannot be made: {error}", self.out.display()));
-        fs::DirBuilder::new().mode(0o700).create(&self.out).map_err(failed)?;
-        match self.export(&directory) {
-            Ok(export) => {
-                self.tell(&export)?;
+        let out = self.out.display();
+        if fs::symlink_metadata(&self.out).is_ok() {
+            return Err(Failure::incomplete(format!("{out} is there already, and nothing is written over it")));
+        }
+        // What is not whole is nothing to hand out: it gets its name when it is.
+        let mut part = self.out.as_os_str().to_owned();
+        part.push(format!(".part-{}", std::process::id()));
+        let part = PathBuf::from(part);
+        let failed = |error| Failure::incomplete(format!("{out} cannot be made: {error}"));
+        fs::DirBuilder::new().mode(0o700).create(&part).map_err(failed)?;
+        let made = self.export(&directory, &part);
+        match made.and_then(|made| fs::rename(&part, &self.out).map(|()| made).map_err(failed)) {
+            Ok((export, newer)) => {
+                self.tell(&export, newer)?;
                 Ok(Outcome::Clean)
             }
             Err(failure) => {
-                // What is not whole is nothing to hand out.
-                fs::remove_dir_all(&self.out).ok();
+                fs::remove_dir_all(&part).ok();
                 Err(failure)
             }
         }
     }
 
-    fn export(&self, directory: &Path) -> Result<Export, Failure> {
-        let unreadable = |fault| match fault {
-            fault if log::is_unreadable(&fault) => log::unreadable(directory, &fault),
-            fault => broken(directory, &fault),
-        };
-        let Checkpoint { size, .. } = newest(directory).map_err(unreadable)?;
-        let name = self.format.file();
-        let mut file = Written::create(&self.out, name)?;
-        let known = self.write(directory, size, &mut file)?;
+    fn export(&self, directory: &Path, part: &Path) -> Result<(Export, u64), Failure> {
+        let refused = |fault| refused(directory, &fault);
+        // Before anything else, so that a log that is not there is called that.
+        let mut records = iter(directory).map_err(refused)?;
+        let Checkpoint { size, .. } = newest(directory).map_err(refused)?;
+        let mut file = Written::create(part, self.format.file())?;
+        let Found { known, newer } = self.write(directory, &mut records, size, &mut file)?;
         let mut files = vec![file.finish()?];
         let (Some((first, _)), Some((last, _))) = (known.first(), known.last()) else {
-            return Err(Failure::incomplete("no entry under the checkpoint of the log is asked for"));
+            return Err(Failure::incomplete(match newer {
+                0 => "the log has no entry that is asked for".to_owned(),
+                newer => format!("the log has {newer} entries that are asked for, and all are {SO_NEW}"),
+            }));
         };
+        // Whatever the form: what is signed was in the tree.
+        let evidence = gather(directory, &known).map_err(refused)?;
         if self.format == Format::Jsonl {
-            let evidence = gather(directory, &known).map_err(unreadable)?;
-            let mut file = Written::create(&self.out, EVIDENCE)?;
+            let mut file = Written::create(part, EVIDENCE)?;
             file.write(evidence.to_string().as_bytes())?;
             files.push(file.finish()?);
         }
@@ -153,64 +170,94 @@ impl Arguments {
             of: size,
             files,
         };
-        self.sign(directory, &mut export)?;
-        Ok(export)
+        sign_manifest(directory, part, &mut export)?;
+        Ok((export, newer))
     }
 
-    /// Writes the entries that are asked for; their numbers and hashes.
-    fn write(&self, directory: &Path, size: u64, file: &mut Written) -> Result<Vec<(u64, [u8; 32])>, Failure> {
+    /// Writes the entries that are asked for and among the first `size`, all of which have to be there.
+    fn write(&self, directory: &Path, records: &mut Records, size: u64, file: &mut Written) -> Result<Found, Failure> {
         let wanted = self.filter.wanted()?;
-        let mut records = iter(directory).map_err(|fault| log::unreadable(directory, &fault))?;
-        let mut known = Vec::new();
+        let (mut found, mut reached) = (Found { known: Vec::new(), newer: 0 }, 0);
         formats::head(self.format, file)?;
-        for record in records.by_ref().take_while(|record| record.as_ref().is_ok_and(|record| record.seq <= size)) {
-            let record = record.map_err(|fault| broken(directory, &fault))?;
-            if wanted.has(&record) {
-                formats::entry(self.format, &record, file)?;
-                known.push((record.seq, record.leaf()));
+        for record in records.by_ref() {
+            let record = record.map_err(|fault| refused(directory, &fault))?;
+            reached = record.seq;
+            if !wanted.has(&record) {
+                continue;
             }
+            if record.seq > size {
+                found.newer += 1;
+                continue;
+            }
+            formats::entry(self.format, &record, file)?;
+            found.known.push((record.seq, record.leaf()));
         }
-        match records.broken() {
-            Some(fault) => Err(broken(directory, fault)),
-            None => Ok(known),
+        if reached < size {
+            let problem = Problem::Shorter { expected: size, found: reached };
+            return Err(refused(directory, &Fault { file: "checkpoint".to_owned(), line: 0, offset: 0, problem }));
         }
+        records.broken().map_or(Ok(found), |fault| Err(refused(directory, fault)))
     }
 
-    fn sign(&self, directory: &Path, export: &mut Export) -> Result<(), Failure> {
-        let note = sign(directory, |key| {
-            export.log = key.name().to_owned();
-            // Plain texts and numbers are JSON whatever they are.
-            format!("{}\n{}\n", Export::FORMAT, serde_json::to_string(export).unwrap_or_default())
-        });
-        let unsigned = |error: AuditError| Failure::incomplete(format!("the files cannot be signed: {error}"));
-        let note = note.map_err(unsigned)?;
-        let mut file = Written::create(&self.out, MANIFEST)?;
-        file.write(note.as_bytes())?;
-        file.finish().map(drop)
-    }
-
-    fn tell(&self, export: &Export) -> Result<(), Failure> {
+    fn tell(&self, export: &Export, newer: u64) -> Result<(), Failure> {
+        if newer > 0 {
+            say(&format!("{newer} newer entries that are asked for are left out: they are {SO_NEW}"));
+        }
         if self.json {
             return output::print_json(export);
         }
         output::print(&inline(&sentence(export)))?;
-        let out = self.out.display();
+        let out = shell_word(&self.out.display().to_string());
         say(&inline(&format!("`bartizan audit verify --export {out} --key KEY` checks it, wherever it is")));
         Ok(())
     }
 }
 
-fn broken(directory: &Path, fault: &bartizan_audit::Fault) -> Failure {
-    let place = directory.display();
+/// Why an entry is not handed out.
+const SO_NEW: &str = "under no checkpoint yet. One is made each second while the log is open, and `bartizan audit seal` makes one \
+                      where a Bartizan was killed";
+
+fn sign_manifest(directory: &Path, part: &Path, export: &mut Export) -> Result<(), Failure> {
+    let note = sign(directory, |key| {
+        export.log = key.name().to_owned();
+        // Plain texts and numbers are JSON whatever they are.
+        format!("{}\n{}\n", Export::FORMAT, serde_json::to_string(export).unwrap_or_default())
+    });
+    let note = note.map_err(|error| Failure::incomplete(format!("the files cannot be signed: {error}")))?;
+    let mut file = Written::create(part, MANIFEST)?;
+    file.write(note.as_bytes())?;
+    file.finish().map(drop)
+}
+
+/// Why nothing is handed out of a log.
+fn refused(directory: &Path, fault: &Fault) -> Failure {
+    if log::is_unreadable(fault) {
+        return log::unreadable(directory, fault);
+    }
+    // What leads from entries to the checkpoint does not where the entries are others: the log says by itself which it is.
+    let found = matches!(fault.problem, Problem::Tile).then(|| bartizan_audit::verify(directory, None).err()).flatten();
+    let (place, fault) = (directory.display(), found.as_ref().unwrap_or(fault));
     Failure::incomplete(format!(
         "the log in {place} is broken, and nothing is handed out of it: {fault}; see `bartizan audit verify`"
     ))
 }
 
 fn sentence(export: &Export) -> String {
-    let Export { log, entries, first, last, of, at, .. } = export;
+    let Export { log, entries, first, last, of, at, asked, files, .. } = export;
     let many = if *entries == 1 { "entry" } else { "entries" };
-    format!("{entries} {many} ({first} to {last}) of the first {of} of the log {log}, handed out {at}")
+    let asked: Vec<_> = asked.iter().map(|(name, given)| format!("--{name} {}", shell_word(given))).collect();
+    let asked = if asked.is_empty() { String::new() } else { format!(" ({})", asked.join(" ")) };
+    let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+    let how = if is_proven(export) { "each of them proven" } else { "signed, and not each of them proven" };
+    format!(
+        "{entries} {many} ({first} to {last}) of the first {of} of the log {log}{asked}, handed out {at} in {}, {how}",
+        names.join(" and ")
+    )
+}
+
+/// Whether what proves each entry is among it.
+fn is_proven(export: &Export) -> bool {
+    export.files.iter().any(|file| file.name == Format::Jsonl.file())
 }
 
 /// A file that is written, with its digest.
@@ -251,7 +298,10 @@ impl Written {
 pub(super) fn verify(folder: &Path, key: &LogKey, json: bool) -> Result<Outcome, Failure> {
     match check(folder, key)? {
         Ok(export) if json => output::print_json(&Verified::of(Ok(export)))?,
-        Ok(export) => output::print(&inline(&format!("ok: {}", sentence(&export))))?,
+        Ok(export) => {
+            output::print(&inline(&format!("ok: {}", sentence(&export))))?;
+            warn_of_others(folder, &export);
+        }
         Err(why) => {
             if json {
                 output::print_json(&Verified::of(Err(why)))
@@ -262,6 +312,15 @@ pub(super) fn verify(folder: &Path, key: &LogKey, json: bool) -> Result<Outcome,
         }
     }
     Ok(Outcome::Clean)
+}
+
+/// Says which files are beside those that were signed: nobody vouches for them.
+fn warn_of_others(folder: &Path, export: &Export) {
+    let names = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
+    let is_signed = |name: &str| name == MANIFEST || export.files.iter().any(|file| file.name == name);
+    for name in names.filter(|name| name.to_str().is_none_or(|name| !is_signed(name))) {
+        say(&inline(&format!("{} is not among what was signed", name.display())));
+    }
 }
 
 /// What the manifest says, if all of it holds, or what does not.
@@ -278,14 +337,23 @@ fn check(folder: &Path, key: &LogKey) -> Result<Result<Export, String>, Failure>
     };
     for listed in &export.files {
         // What is signed is ours; a name that leads elsewhere would be read there all the same.
-        if listed.name.contains('/') || digest(&folder.join(&listed.name))? != listed.sha256 {
+        if listed.name.contains('/') || !is_file_of(listed, folder)? {
             return Ok(Err(format!("{}: it is not the file that was signed", listed.name)));
         }
     }
-    if export.files.iter().any(|file| file.name == Format::Jsonl.file()) {
-        return Ok(check_entries(folder, key, &export)?.map(|()| export));
+    let names: Vec<_> = export.files.iter().map(|file| file.name.as_str()).collect();
+    match names.as_slice() {
+        [entries, evidence] if (*entries, *evidence) == (Format::Jsonl.file(), EVIDENCE) => {
+            Ok(check_entries(folder, key, &export)?.map(|()| export))
+        }
+        [entries]
+            if Format::value_variants().iter().any(|form| form.file() == *entries)
+                && *entries != Format::Jsonl.file() =>
+        {
+            Ok(Ok(export))
+        }
+        _ => Ok(Err(format!("{MANIFEST}: it is none"))),
     }
-    Ok(Ok(export))
 }
 
 /// Whether each of the entries is in the tree of the log.
@@ -308,11 +376,27 @@ fn check_entries(folder: &Path, key: &LogKey, export: &Export) -> Result<Result<
             Err(problem) => return Ok(Err(format!("{name}: {problem}"))),
         }
     }
-    let is_all = line.is_empty() && known.len() as u64 == export.entries;
-    Ok(match evidence.check(key, &known) {
-        _ if !is_all => Err(format!("{name}: it has other entries than the manifest says")),
-        checked => checked.map(drop).map_err(|why| format!("{EVIDENCE}: {why}")),
-    })
+    let checkpoint = match evidence.check(key, &known) {
+        Ok(checkpoint) => checkpoint,
+        Err(why) => return Ok(Err(format!("{EVIDENCE}: {why}"))),
+    };
+    let Export { entries, first, last, of, asked, .. } = export;
+    let (seen_first, seen_last) = (known.first().map(|(seq, _)| seq), known.last().map(|(seq, _)| seq));
+    let is_all = line.is_empty() && known.len() as u64 == *entries;
+    let is_right =
+        is_all && seen_first == Some(first) && seen_last == Some(last) && last <= of && *of <= checkpoint.size;
+    // Whoever asks for nothing gets everything, so that nothing can be left out.
+    let is_whole = !asked.is_empty() || entries == of;
+    let wrong = || format!("{MANIFEST}: its numbers are not those of {name}");
+    Ok(if is_right && is_whole { Ok(()) } else { Err(wrong()) })
+}
+
+/// Whether a file is the one that was signed. What is none is not waited for.
+fn is_file_of(listed: &Exported, folder: &Path) -> Result<bool, Failure> {
+    let file = folder.join(&listed.name);
+    let failed = |error| Failure::incomplete(format!("{} cannot be read: {error}", file.display()));
+    let about = fs::symlink_metadata(&file).map_err(failed)?;
+    Ok(about.is_file() && about.len() == listed.bytes && digest(&file)? == listed.sha256)
 }
 
 fn digest(file: &Path) -> Result<String, Failure> {

@@ -30,7 +30,7 @@ pub(super) struct Filter {
     /// Only what this rule decided or found something in; a name that ends with `.` is of all rules that begin so
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
-    /// Only entries in which this text stands, in whatever case
+    /// Only entries in a value of which this text stands, in whatever case
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// Only what was recorded since: a duration before now such as `2h`, or a moment such as `2026-01-31`
@@ -51,7 +51,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Where an entry says who did something, or to whom.
-const WHO: [&str; 4] = ["principal", "by", "person", "of"];
+const WHO: [&str; 5] = ["principal", "by", "person", "of", "subject"];
 
 impl Filter {
     pub(super) fn is_since(&self) -> bool {
@@ -62,7 +62,7 @@ impl Filter {
         let moment =
             |option: &str, text: &Option<String>| text.as_deref().map(|text| moment(option, text, now())).transpose();
         let (since, until) = (moment("--since", &self.since)?, moment("--until", &self.until)?);
-        Ok(Wanted { filter: self, since, until, text: self.text.as_deref().map(str::to_lowercase) })
+        Ok(Wanted { filter: self, since, until, text: self.text.as_deref().map(lower) })
     }
 
     /// What was asked for, by the names of the options.
@@ -88,7 +88,7 @@ impl Wanted<'_> {
         if self.since.is_some_and(|since| at < since) || self.until.is_some_and(|until| at >= until) {
             return false;
         }
-        if self.text.as_ref().is_some_and(|text| !record.text().to_lowercase().contains(text)) {
+        if self.text.as_ref().is_some_and(|text| !stands_in(&record.value(), text)) {
             return false;
         }
         if !denied && [who, server, tool, rule].into_iter().all(Option::is_none) {
@@ -101,6 +101,22 @@ impl Wanted<'_> {
             && server.as_deref().is_none_or(|server| is("server", server))
             && tool.as_deref().is_none_or(|tool| is("tool", tool) || is("what", &format!("tool {tool}")))
             && rule.as_deref().is_none_or(|rule| has_rule(&entry, rule))
+    }
+}
+
+/// In lower case, each letter by itself: what a letter is elsewhere in a word does not matter.
+fn lower(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a text stands in one of the values, as it was before it was written as JSON.
+fn stands_in(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => lower(text).contains(wanted),
+        Value::Array(values) => values.iter().any(|value| stands_in(value, wanted)),
+        Value::Object(members) => members.values().any(|value| stands_in(value, wanted)),
+        Value::Null => false,
+        other => other.to_string().contains(wanted),
     }
 }
 

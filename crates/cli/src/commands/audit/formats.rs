@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bartizan_audit::Record;
+use bartizan_mcp::is_unseen;
 use clap::ValueEnum;
 use serde_json::Value;
 
@@ -87,11 +88,16 @@ fn csv(record: &Record) -> String {
     format!("{}\r\n", cells.join(","))
 }
 
+/// How a cell begins that is taken for a formula, also as it is written where letters are wide.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 fn cell(text: &str) -> String {
     // Servers choose names, and programs for tables take what begins so for a formula.
-    let quote = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    let text = text.chars().map(|c| if is_unseen(c) && !['\t', '\r', '\n'].contains(&c) { '\u{fffd}' } else { c });
+    let text: String = text.collect();
+    let quote = if text.starts_with(FORMULA) { "'" } else { "" };
     if quote.is_empty() && !text.contains([',', '"', '\r', '\n']) {
-        return text.to_owned();
+        return text;
     }
     format!("\"{quote}{}\"", text.replace('"', "\"\""))
 }
@@ -150,9 +156,9 @@ fn extension(text: &str) -> String {
     plain(&text.replace('\\', "\\\\").replace('=', "\\=").replace('\n', "\\n").replace('\r', "\\r"))
 }
 
-/// Without what ends a line or steers a terminal.
+/// Without what ends a line, steers a terminal or is not seen.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -106,6 +106,17 @@ pub(super) fn event(record: &Record) -> Value {
         fields.insert("status".to_owned(), name.into());
     }
     place(fields, &mut rest, uid);
+    // These classes ask for who began it, and for which program it is.
+    if uid == 6003 {
+        let name = match entry.get("direction").and_then(Value::as_str) {
+            Some("to_server") => "client",
+            Some(_) => "server",
+            None => "bartizan",
+        };
+        fields.insert("src_endpoint".to_owned(), json!({"name": name}));
+    } else if uid == 6002 {
+        fields.entry("app").or_insert_with(|| json!({"name": "bartizan"}));
+    }
     // The class asks for a name of what was called; of what nobody could read there is none.
     if uid == 6003 && fields.get("api").and_then(|api| api.get("operation")).is_none() {
         let api = fields.entry("api").or_insert_with(|| json!({}));
@@ -139,7 +150,6 @@ fn place(fields: &mut Map<String, Value>, rest: &mut Map<String, Value>, class: 
             put("method", &["api", "operation"]);
             put("server", &["api", "service", "name"]);
             put("request", &["api", "request", "uid"]);
-            put("direction", &["src_endpoint", "name"]);
         }
         6002 => put("server", &["app", "name"]),
         3002 => {
@@ -189,6 +199,8 @@ mod tests {
             ("/api/operation", json!("tools/call")),
             ("/api/service/name", json!("files")),
             ("/api/request/uid", json!(5)),
+            ("/src_endpoint/name", json!("client")),
+            ("/unmapped/direction", json!("to_server")),
             ("/action_id", json!(2)),
             ("/disposition_id", json!(2)),
             ("/status_id", json!(2)),
@@ -206,6 +218,8 @@ mod tests {
         for (kind, fields, class, activity, needs) in [
             ("unreadable", r#""decision":"deny","direction":"to_client""#, 6003, 99, "/api/operation"),
             ("server.failed", r#""server":"files","why":"gone""#, 6002, 3, "/app/name"),
+            ("gateway.started", r#""version":"1""#, 6002, 3, "/app/name"),
+            ("own", r#""method":"ping""#, 6003, 99, "/src_endpoint/name"),
             ("server.ended", r#""server":"files","status":0"#, 6002, 4, "/app/name"),
             ("person.signed_in", r#""person":"ann","from":"192.0.2.1""#, 3002, 1, "/user/uid"),
             (

@@ -1,6 +1,8 @@
 //! `bartizan audit prove`, and `audit verify --proof`: shows others that an entry was recorded.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::{Checkpoint, Fault, Id, LogKey, Problem, Proof, prove};
@@ -12,7 +14,7 @@ use serde_json::Value;
 use super::super::log;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
-use crate::text::inline;
+use crate::text::{inline, visible_json};
 
 /// The largest file that is read: the largest entry in a proof, with room for signatures.
 pub(super) const MOST: u64 = 2 << 20;
@@ -55,8 +57,12 @@ impl Arguments {
             return Ok(Outcome::Clean);
         };
         let failed = |error| Failure::incomplete(format!("{} cannot be written: {error}", out.display()));
-        let mut file = fs::File::create_new(out).map_err(failed)?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+        let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(out).map_err(failed)?;
+        if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
+            // Half a proof would be in the way of the next try.
+            fs::remove_file(out).ok();
+            return Err(failed(error));
+        }
         let (file, log) = (out.display(), directory.display());
         say(&inline(&format!(
             "{file} proves it to whoever has the key of the log in {log}: `bartizan audit verify --proof FILE --key KEY`"
@@ -69,7 +75,10 @@ impl Arguments {
 fn unproven(directory: &Path, fault: &Fault) -> Failure {
     let place = directory.display();
     match fault.problem {
-        Problem::NotYet { .. } => Failure::incomplete(format!("the log in {place}: {}", fault.problem)),
+        Problem::NotYet { .. } => Failure::incomplete(format!(
+            "the log in {place}: {}\n  = help: `bartizan audit seal` makes one where a Bartizan was killed",
+            fault.problem
+        )),
         _ => Failure::incomplete(format!(
             "the log in {place}: {fault}; `bartizan audit verify` says what is wrong with it"
         )),
@@ -107,7 +116,7 @@ pub(super) fn verify(file: &Path, key: &LogKey, json: bool) -> Result<Outcome, F
     let Checkpoint { origin, size, .. } = checkpoint;
     let record = &proof.record;
     output::print(&inline(&format!("ok: entry {} is among the first {size} of the log {origin}", record.seq)))?;
-    output::print(&inline(record.text()))?;
+    output::print(&visible_json(record.text()))?;
     Ok(Outcome::Clean)
 }
 

@@ -1,7 +1,7 @@
 # Needs rustup (the toolchain is pinned in rust-toolchain.toml), a C compiler, npm and python3 with venv; `make setup`
 # fetches the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compiler setup build run test test-long check bench bench-flood bench-levels fuzz deps docs
+.PHONY: help compiler setup build run test test-long check bench bench-flood bench-levels bench-log fuzz deps docs
 
 FUZZ_SECONDS ?= 60
 
@@ -10,7 +10,7 @@ help:       ## this list
 
 # Rust links with it, and the cryptography of TLS is partly C. Without this, cargo says so only after it has compiled for
 # a while, and in other words.
-setup build run test test-long check bench bench-flood bench-levels: compiler
+setup build run test test-long check bench bench-flood bench-levels bench-log: compiler
 compiler:
 	@command -v cc >/dev/null || { echo "make: there is no C compiler (cc); on Debian and Ubuntu: apt install build-essential," \
 	  "on Fedora: dnf install gcc, on macOS: xcode-select --install" >&2; exit 1; }
@@ -47,6 +47,10 @@ bench-levels: ## what confining a server costs at each level, calls and starts
 	cargo build --release -p bartizan-sandbox --example spawn_cost
 	@python3 bench/levels.py target/release
 	@target/release/examples/spawn_cost
+
+bench-log:  ## what the log costs beside a bare file and SQLite on the same disk, in about three minutes
+	cargo run --release -p bartizan-audit --example durable_rate -- .
+	cargo run --release -p bartizan-audit --example append_rate
 
 fuzz:       ## every fuzz target for FUZZ_SECONDS (needs a C++ compiler)
 	@bash fuzz/run.sh $(FUZZ_SECONDS)

@@ -139,9 +139,11 @@ impl Arguments {
 
     fn export(&self, directory: &Path, part: &Path) -> Result<(Export, u64), Failure> {
         let refused = |fault| refused(directory, &fault);
-        // Before anything else, so that a log that is not there is called that.
-        let mut records = iter(directory).map_err(refused)?;
+        // First whether it is there at all, so that one that is not is called that.
+        iter(directory).map_err(refused)?;
         let Checkpoint { size, .. } = newest(directory).map_err(refused)?;
+        // The files that there are now have all that the checkpoint is about.
+        let mut records = iter(directory).map_err(refused)?;
         let mut file = Written::create(part, self.format.file())?;
         let Found { known, newer } = self.write(directory, &mut records, size, &mut file)?;
         let mut files = vec![file.finish()?];

@@ -8,7 +8,7 @@ use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::heads;
 use crate::note::{self, Checkpoint, LogKey};
-use crate::proof::{TRIES, unread};
+use crate::proof::{retried, unread};
 use crate::read::Record;
 use crate::tiles::Tiles;
 use crate::tree::{self, Hash};
@@ -36,13 +36,7 @@ pub fn newest(dir: &Path) -> Result<Checkpoint, Fault> {
 /// # Errors
 /// If the log cannot be read, or its tiles do not lead from the entries to the checkpoint.
 pub fn gather(dir: &Path, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {
-    for _ in 1..TRIES {
-        match gather_once(dir, entries) {
-            Err(Fault { problem: Problem::Tile | Problem::Io(_), .. }) => {}
-            done => return done,
-        }
-    }
-    gather_once(dir, entries)
+    retried(|| gather_once(dir, entries))
 }
 
 fn gather_once(dir: &Path, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {

@@ -22,7 +22,7 @@ const FORMAT: &str = "c2sp.org/tlog-proof@v1";
 const MOST: usize = 64;
 
 /// How often a checkpoint may be replaced by the next one while a proof is made.
-pub(crate) const TRIES: usize = 3;
+const TRIES: usize = 3;
 
 /// An entry, and what shows that it is in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,13 +42,18 @@ pub struct Proof {
 /// none.
 pub fn prove(dir: &Path, id: Id) -> Result<Option<Proof>, Fault> {
     let Some(record) = find(dir, id)? else { return Ok(None) };
+    retried(|| prove_once(dir, &record)).map(Some)
+}
+
+/// Does it again where a tile was not there, as it may have given way to that of a newer checkpoint.
+pub(crate) fn retried<T>(once: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
     for _ in 1..TRIES {
-        match prove_once(dir, &record) {
+        match once() {
             Err(Fault { problem: Problem::Tile | Problem::Io(_), .. }) => {}
-            done => return done.map(Some),
+            done => return done,
         }
     }
-    prove_once(dir, &record).map(Some)
+    once()
 }
 
 fn prove_once(dir: &Path, record: &Record) -> Result<Proof, Fault> {

@@ -277,6 +277,15 @@ mod tests {
         (edge, tiles)
     }
 
+    /// Hashes of these tiles, as a log on disk gives them.
+    fn reader(tiles: &HashMap<(u32, u64), Vec<Hash>>) -> impl Fn(u32, u64, usize) -> Result<Vec<Hash>, Infallible> {
+        |level, from, count| {
+            let row = tiles.get(&(level, from / WIDTH as u64)).unwrap();
+            let at = (from % WIDTH as u64) as usize;
+            Ok(row.get(at..at + count).unwrap().to_vec())
+        }
+    }
+
     fn sizes() -> impl Iterator<Item = u64> {
         (0..20).chain(250..262).chain([511, 512, 513, 700, 65_535, 65_536, 65_537, 66_000])
     }
@@ -316,11 +325,7 @@ mod tests {
         for size in sizes().filter(|size| *size > 0) {
             let leaves = leaves(size);
             let (edge, tiles) = grown(&leaves);
-            let read = |level, from: u64, count: usize| {
-                let row = tiles.get(&(level, from / WIDTH as u64)).unwrap();
-                let at = (from % WIDTH as u64) as usize;
-                Ok::<_, Infallible>(row.get(at..at + count).unwrap().to_vec())
-            };
+            let read = reader(&tiles);
             // Of large trees a few, as each takes as many hashes as there are entries.
             let steps: &[usize] = if size < 1_000 { &[1, 2, 3, 7, 100, 70_000] } else { &[9_999] };
             for &step in steps {
@@ -359,11 +364,7 @@ mod tests {
         for size in sizes().filter(|size| *size > 0) {
             let leaves = leaves(size);
             let (edge, tiles) = grown(&leaves);
-            let read = |level, from: u64, count: usize| {
-                let row = tiles.get(&(level, from / WIDTH as u64)).unwrap();
-                let at = (from % WIDTH as u64) as usize;
-                Ok::<_, Infallible>(row.get(at..at + count).unwrap().to_vec())
-            };
+            let read = reader(&tiles);
             for index in (0..size).step_by(1 + size as usize / 40).chain([size - 1]) {
                 let (leaf, root) = (leaves[index as usize], edge.root());
                 let Ok(path) = path(index, size, &read);

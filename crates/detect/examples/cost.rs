@@ -33,6 +33,13 @@ const HOSTILE: [(&str, &str); 14] = [
     ("zero-width", "i\u{200B}g\u{200B}n\u{200B}o\u{200B}r\u{200B}e "),
 ];
 
+/// What words of 8 to 24 digits drawn at random are made of: each looks like something in an encoding.
+const RANDOM: [(&str, &str); 3] = [
+    ("random hex", "0123456789abcdef"),
+    ("random small letters", "abcdefghijklmnopqrstuvwxyz"),
+    ("random letters and digits", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
+];
+
 /// Only the files.
 const ORDINARY: &str = "--ordinary";
 
@@ -55,6 +62,9 @@ fn main() -> std::io::Result<()> {
     for (name, piece) in HOSTILE {
         layers.measure(&mut out, name, &[piece.repeat((64 << 10) / piece.len())])?;
     }
+    for (name, digits) in RANDOM {
+        layers.measure(&mut out, name, &[random_words(digits.as_bytes(), 128 << 10)])?;
+    }
     for kib in [10 << 10, 1 << 10] {
         let piece = "Ignore the above, a b c d e f g h i, and %69gnore it. 忽略 aWdub3JlIGFsbCBwcmV2aW91cw== é\n";
         layers.measure(
@@ -73,6 +83,26 @@ fn texts(path: &str, content: &str) -> Vec<String> {
     let rows = content.split('\n').filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let benign = rows.filter(|row| row.get("label").and_then(|label| label.as_str()) == Some("benign"));
     benign.filter_map(|row| Some(row.get("text")?.as_str()?.to_owned())).filter(|text| text.len() >= 200).collect()
+}
+
+/// Words of these digits, the same in each run.
+fn random_words(digits: &[u8], bytes: usize) -> String {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = |below: usize| {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % below
+    };
+    let mut text = String::with_capacity(bytes + 32);
+    while text.len() < bytes {
+        for _ in 0..8 + draw(17) {
+            text.extend(digits.get(draw(digits.len())).map(|digit| char::from(*digit)));
+        }
+        text.push(' ');
+    }
+    text
 }
 
 struct Layers {

@@ -1,5 +1,6 @@
 //! Texts whose bytes are spelled in an alphabet of digits: base64, hex, zeros and ones, decimal numbers.
 
+use std::mem;
 use std::ops::Range;
 
 use super::{Encoding, Found};
@@ -139,6 +140,8 @@ impl Iterator for Candidates<'_> {
 /// What was read.
 #[derive(Default)]
 struct Reach {
+    /// Room for the bytes that something spells, kept to save an allocation for each word.
+    room: Vec<u8>,
     /// Up to where each encoding was read, whatever came of it: from a place within that it would say the end of the same.
     tried: [usize; 4],
     /// Up to where lines of base64 were read as one.
@@ -241,6 +244,23 @@ const SEXTETS: [u8; 256] = {
     sextets
 };
 
+/// The value of each digit to the base of sixteen; [`NONE`] for what is no digit.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        values[byte] = match byte as u8 {
+            digit @ b'0'..=b'9' => digit - b'0',
+            letter @ b'a'..=b'f' => letter - b'a' + 10,
+            letter @ b'A'..=b'F' => letter - b'A' + 10,
+            _ => NONE,
+        };
+        byte += 1;
+    }
+    values
+};
+
 const NONE: u8 = 64;
 
 fn sextet(byte: u8) -> Option<u8> {
@@ -254,9 +274,9 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 /// Base64 from one of the first places of the run on, over as many lines as it has.
 fn base64(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
     let joined = reach.joined;
-    let mut decoded = Vec::new();
     let mut read_to = |end: usize| {
         let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
+        let mut decoded = mem::take(&mut reach.room);
         // What stands before it without a space may put it out of step.
         for from in start..start + 4 {
             let digits = sextets(bytes.get(from..end.min(bytes.len())).unwrap_or_default(), &mut decoded);
@@ -264,6 +284,7 @@ fn base64(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
                 reach.add(Encoding::Base64, from..end + padding, &decoded);
             }
         }
+        reach.room = decoded;
     };
     // What the next line begins with may be a word that has nothing to do with it, or a text of its own.
     read_to(end);
@@ -296,25 +317,24 @@ fn last_line_end(bytes: &[u8], start: usize, first: usize) -> usize {
 
 /// Puts the bytes that the digits spell into `decoded`, and tells how many digits there are.
 fn sextets(digits: &[u8], decoded: &mut Vec<u8>) -> usize {
+    let (fours, _) = digits.as_chunks::<4>();
     decoded.clear();
-    decoded.reserve(digits.len() / 4 * 3 + 3);
+    decoded.resize(3 * fours.len(), 0);
     let value = |digit: u8| u32::from(SEXTETS.get(usize::from(digit)).copied().unwrap_or(NONE));
-    let (mut bits, mut count, mut used) = (0_u32, 0, 0);
-    let (mut fours, mut rest) = digits.as_chunks::<4>();
+    let mut used = 0;
     // Nearly always there is nothing else among them.
-    while let Some((four, after)) = fours.split_first() {
-        let [a, b, c, d] = four.map(value);
+    for ([a, b, c, d], three) in fours.iter().zip(decoded.as_chunks_mut::<3>().0) {
+        let (a, b, c, d) = (value(*a), value(*b), value(*c), value(*d));
         if (a | b | c | d) & u32::from(NONE) != 0 {
             break;
         }
         let [_, high, middle, low] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
-        decoded.extend([high, middle, low]);
-        fours = after;
+        *three = [high, middle, low];
         used += 4;
     }
-    if !fours.is_empty() {
-        rest = digits.get(used..).unwrap_or_default();
-    }
+    decoded.truncate(used / 4 * 3);
+    let rest = digits.get(used..).unwrap_or_default();
+    let (mut bits, mut count) = (0_u32, 0);
     for digit in rest.iter().filter_map(|&byte| sextet(byte)) {
         bits = bits << 6 | u32::from(digit);
         count += 6;
@@ -335,7 +355,9 @@ fn numbers(bytes: &[u8], start: usize, how: Encoding, reach: &mut Reach) {
     {
         return;
     }
-    let (mut decoded, mut end) = (Vec::new(), start);
+    let mut decoded = mem::take(&mut reach.room);
+    decoded.clear();
+    let mut end = start;
     loop {
         let rest = bytes.get(end..).unwrap_or_default();
         let gap = if decoded.is_empty() { 0 } else { separator(rest, how) };
@@ -349,6 +371,7 @@ fn numbers(bytes: &[u8], start: usize, how: Encoding, reach: &mut Reach) {
     if decoded.len() >= if goes_on { MIN_STRETCH } else { MIN_BYTES } {
         reach.add(how, start..end, &decoded);
     }
+    reach.room = decoded;
 }
 
 /// One number at the beginning of `bytes`, and how long it is.
@@ -357,10 +380,16 @@ fn number(bytes: &[u8], how: Encoding) -> Option<(u8, usize)> {
         let digit = |value: u32, byte: &u8| Some(value * radix + char::from(*byte).to_digit(radix)?);
         u8::try_from(bytes.get(from..from + count)?.iter().try_fold(0, digit)?).ok()
     };
+    let pair = |high: u8, low: u8| {
+        let value = |digit: u8| HEXADECIMAL.get(usize::from(digit)).copied().unwrap_or(NONE);
+        let (high, low) = (value(high), value(low));
+        ((high | low) & NONE == 0).then_some(high << 4 | low)
+    };
     match how {
         Encoding::Hex => match bytes {
-            [b'0', b'x' | b'X', ..] => Some((digits(2, 2, 16)?, 4)),
-            _ => Some((digits(0, 2, 16)?, 2)),
+            [b'0', b'x' | b'X', high, low, ..] => Some((pair(*high, *low)?, 4)),
+            [high, low, ..] => Some((pair(*high, *low)?, 2)),
+            _ => None,
         },
         Encoding::Binary => Some((digits(0, 8, 2)?, 8)),
         _ => {
@@ -386,57 +415,10 @@ const fn is_control(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
 }
 
-/// Whether enough bytes in a row may be text: of those that are none, nearly all are told at once.
-fn may_be_text(bytes: &[u8]) -> bool {
-    let (mut row, mut further) = (0, 0_u8);
-    for &byte in bytes {
-        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(CONTROL);
-        // Where a character has to go on, it goes on, and nothing else does.
-        let fits = if further > 0 { class == FURTHER } else { class < FURTHER };
-        row = if fits {
-            row + 1
-        } else {
-            // It may begin here.
-            usize::from(class < FURTHER)
-        };
-        further = if class == FURTHER { further.saturating_sub(1) } else { class & 3 };
-        if row >= MIN_BYTES {
-            return true;
-        }
-    }
-    false
-}
-
-/// What a byte of UTF-8 is: how many others its character goes on with, that it goes on with this one, or that it is in no text.
-#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            control if is_control(control) => CONTROL,
-            0..0x80 => 0,
-            0x80..0xC0 => FURTHER,
-            0xC2..0xE0 => 1,
-            0xE0..0xF0 => 2,
-            0xF0..0xF5 => 3,
-            _ => CONTROL,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-const FURTHER: u8 = 4;
-const CONTROL: u8 = 8;
-
 /// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.
 fn text_of(bytes: &[u8]) -> Option<String> {
     if let Some(text) = of_pairs(bytes) {
         return is_text(&text).then_some(text);
-    }
-    if !may_be_text(bytes) {
-        return None;
     }
     if let Ok(whole) = str::from_utf8(bytes)
         && !bytes.iter().any(|&byte| is_control(byte))
@@ -444,14 +426,55 @@ fn text_of(bytes: &[u8]) -> Option<String> {
         return is_text(whole).then(|| whole.to_owned());
     }
     let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        let pieces = chunk.valid().split(|c: char| c.is_ascii() && is_control(c as u8));
-        for piece in pieces.filter(|piece| piece.len() >= MIN_STRETCH && is_text(piece)) {
-            text.push_str(if text.is_empty() { "" } else { "\n" });
-            text.push_str(piece);
+    stretches(bytes, |stretch| {
+        for chunk in stretch.utf8_chunks() {
+            let pieces = chunk.valid().split(|c: char| c.is_ascii() && is_control(c as u8));
+            for piece in pieces.filter(|piece| piece.len() >= MIN_STRETCH && is_text(piece)) {
+                text.push_str(if text.is_empty() { "" } else { "\n" });
+                text.push_str(piece);
+            }
         }
-    }
+    });
     (!text.is_empty()).then_some(text)
+}
+
+/// Shows what may be a stretch of text among bytes that are none: all in a row that may be of a character, if they are enough. Of
+/// random bytes most are not looked at: from one that is of no text on, the next that has to be of some is so many bytes away.
+fn stretches(bytes: &[u8], mut show: impl FnMut(&[u8])) {
+    let may_be = |place: &usize| may_be_of_text(bytes, *place);
+    let mut from = 0;
+    while let Some(place) = Some(from + MIN_STRETCH - 1).filter(|place| *place < bytes.len()) {
+        if let Some(gap) = (from..=place).rev().find(|place| !may_be(place)) {
+            from = gap + 1;
+            continue;
+        }
+        let end = place + (place..bytes.len()).take_while(may_be).count();
+        show(bytes.get(from..end).unwrap_or_default());
+        from = end;
+    }
+}
+
+/// Whether a byte may be one of a text: of a character of its own, or one that goes on, or that goes on with it.
+fn may_be_of_text(bytes: &[u8], place: usize) -> bool {
+    let at = |place: Option<usize>| place.and_then(|place| bytes.get(place)).copied();
+    match at(Some(place)) {
+        Some(b'\t' | b'\n' | b'\r' | b' '..=b'~') => true,
+        Some(byte) if is_first(byte) => at(place.checked_add(1)).is_some_and(is_further),
+        Some(byte) if is_further(byte) => {
+            at(place.checked_sub(1)).is_some_and(|byte| is_first(byte) || is_further(byte))
+        }
+        _ => false,
+    }
+}
+
+/// Whether characters begin so that are not ASCII.
+const fn is_first(byte: u8) -> bool {
+    matches!(byte, 0xC2..=0xF4)
+}
+
+/// Whether characters go on so.
+const fn is_further(byte: u8) -> bool {
+    matches!(byte, 0x80..=0xBF)
 }
 
 /// The text that bytes are, two for each character as in UTF-16, if nearly all of it is of ASCII.
@@ -475,4 +498,38 @@ fn is_text(text: &str) -> bool {
         (text.chars().count(), counted(|c| c.is_alphanumeric() || c == ' '), counted(char::is_alphabetic));
     // A few bytes are a letter of some script by chance.
     2 * plain >= all && letters > 0 && all >= MIN_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same, character by character.
+    fn slowly(bytes: &[u8]) -> Vec<String> {
+        let chunks = bytes.utf8_chunks();
+        let pieces = chunks.flat_map(|chunk| chunk.valid().split(|c: char| c.is_ascii() && is_control(c as u8)));
+        pieces.filter(|piece| piece.len() >= MIN_STRETCH && is_text(piece)).map(str::to_owned).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn stretches_of_text_are_those_that_are_there(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    proptest::collection::vec(any::<u8>(), 0..90),
+                    "[a-z é€😀]{0,40}".prop_map(String::into_bytes),
+                    "[ -~\t\n]{11,13}".prop_map(String::into_bytes),
+                ],
+                0..12,
+            ),
+        ) {
+            let mut bytes = pieces.concat();
+            // Neither UTF-16 nor a text as a whole.
+            bytes.splice(0..0, [1, 2, 3, 4]);
+            let expected = slowly(&bytes);
+            prop_assert_eq!(text_of(&bytes), (!expected.is_empty()).then(|| expected.join("\n")));
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod quick;
 
 use std::ops::Range;
 
-use self::hints::Hints;
+use self::hints::{Hints, Streak, is_disguised};
 use super::{Encoding, Found};
 use crate::normal::Map;
 
@@ -188,27 +188,6 @@ fn read(line: &str, start: usize, how: Encoding) -> Option<(String, Map)> {
     }
 }
 
-/// A word of at most as many letters as any of the list, turned as `turn` says.
-struct Short {
-    letters: [u8; 12],
-    length: usize,
-}
-
-impl Short {
-    fn of(word: impl Iterator<Item = u8>) -> Option<Short> {
-        let mut short = Short { letters: [0; 12], length: 0 };
-        for byte in word {
-            *short.letters.get_mut(short.length)? = byte.to_ascii_lowercase();
-            short.length += 1;
-        }
-        Some(short)
-    }
-
-    fn is_word(&self) -> bool {
-        self.letters.get(..self.length).and_then(|letters| str::from_utf8(letters).ok()).is_some_and(is_word)
-    }
-}
-
 fn turn(byte: u8) -> u8 {
     match byte {
         b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
@@ -259,23 +238,39 @@ const LETTERS: [u8; 256] = {
     letters
 };
 
-fn leet(line: &str, start: usize) -> Option<(String, Map)> {
-    let is_part = |byte: u8| byte.is_ascii_alphabetic() || letter(byte) != byte;
-    let mut sense = 0;
-    for word in line.split(|c: char| !(c.is_ascii() && is_part(c as u8))).filter(|word| (2..=12).contains(&word.len()))
-    {
-        let letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-        let disguised = letters && word.bytes().any(|byte| letter(byte) != byte);
-        let short = Short::of(word.bytes().map(letter));
-        // The one stands for an l as well.
-        let other = || Short::of(word.bytes().map(|byte| if byte == b'1' { b'l' } else { letter(byte) }));
-        let means = |short: Option<Short>| short.is_some_and(|short| short.is_word());
-        sense += usize::from(disguised && (means(short) || means(other())));
+/// Which bytes may be of a word with digits and signs in the place of letters.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const PARTS: [bool; 256] = {
+    let mut parts = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        parts[byte] = (byte as u8).is_ascii_alphabetic() || LETTERS[byte] != byte as u8;
+        byte += 1;
     }
-    (sense >= MIN_WORDS - 1).then_some(())?;
+    parts
+};
+
+fn is_part(byte: u8) -> bool {
+    PARTS.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+fn leet(line: &str, start: usize) -> Option<(String, Map)> {
+    let bytes = line.as_bytes();
+    let mut sense = Streak::NONE;
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_part(**byte)).count();
+        let word = rest.get(..length).unwrap_or_default();
+        let mixes = word.iter().any(u8::is_ascii_alphabetic) && word.iter().any(|byte| letter(*byte) != *byte);
+        if mixes && is_disguised(bytes, at..at + length) {
+            sense.see(at);
+        }
+        at += length.max(1);
+    }
+    sense.has(MIN_WORDS - 1).then_some(())?;
     let mut map = Map::default();
     map.copied(0, start);
-    let bytes = line.as_bytes();
     let in_word = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|byte| is_part(*byte));
     let meant = |(at, c): (usize, char)| match c {
         // A sign by itself is none of a word: the edge of a cell would hide where what is in it begins.

@@ -16,23 +16,42 @@ pub(super) struct Hints {
     /// Words of the list turned by 13, and from their end.
     rot13: Streak,
     reversed: Streak,
-    /// Words that may be of the list, with digits or signs in the place of letters.
-    mixed: usize,
+    /// Words of the list with digits or signs in the place of letters.
+    disguised: Streak,
     /// Letters in a row that stand apart from each other.
     apart: usize,
 }
 
-/// Words of one way of writing with few between them that make sense as they stand, however long the line is around them.
-#[derive(Default)]
-struct Streak {
+/// Words of one way of writing that stand near each other, with few between them that make sense as they stand, however long the
+/// line is around them.
+pub(super) struct Streak {
     now: usize,
     longest: usize,
+    /// Where the last one was.
+    last: usize,
 }
 
+/// Bytes behind which a word goes with none before. By chance there are enough words in a text that is long enough.
+const FAR: usize = 256;
+
 impl Streak {
-    fn see(&mut self, otherwise: bool, plain: bool) {
-        self.now = if otherwise { self.now + 1 } else { self.now.saturating_sub(if plain { 2 } else { 0 }) };
+    pub(super) const NONE: Streak = Streak { now: 0, longest: 0, last: 0 };
+
+    /// The word at `at` is of this way of writing.
+    pub(super) fn see(&mut self, at: usize) {
+        self.now = if at.saturating_sub(self.last) > FAR { 1 } else { self.now + 1 };
+        self.last = at;
         self.longest = self.longest.max(self.now);
+    }
+
+    /// A word makes sense as it stands, and not in this way of writing.
+    fn see_plain(&mut self) {
+        self.now = self.now.saturating_sub(2);
+    }
+
+    /// Whether so many words make sense so.
+    pub(super) fn has(&self, words: usize) -> bool {
+        self.longest >= words
     }
 }
 
@@ -81,6 +100,12 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 impl Known {
+    /// What the word of letters at that place of a text is.
+    fn flags_at(&self, text: &[u8], place: Range<usize>) -> u8 {
+        let flags = self.flags(text.get(place.clone()).unwrap_or_default(), || Head::of(text, place.start));
+        if flags != 0 && is_between_digits(text, &place) { 0 } else { flags }
+    }
+
     /// What the word of these letters is.
     fn flags(&self, word: &[u8], head: impl Fn() -> Head) -> u8 {
         // Of most words it is told at once that they are none.
@@ -100,6 +125,12 @@ impl Known {
     }
 }
 
+/// Whether a word has two letters and is beside a digit: it is of a number, or was drawn by chance.
+fn is_between_digits(text: &[u8], place: &Range<usize>) -> bool {
+    let is_digit = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_digit);
+    place.len() < 3 && (is_digit(place.start.checked_sub(1)) || is_digit(Some(place.end)))
+}
+
 /// Which word of the list a word of letters is, turned.
 pub(super) struct Turned {
     pub(super) rot13: bool,
@@ -113,7 +144,7 @@ pub(super) fn shapes() -> &'static [u16; SHAPES.len()] {
 
 /// What the word at that place of a text is.
 pub(super) fn turned(text: &[u8], place: Range<usize>) -> Turned {
-    let flags = KNOWN.flags(text.get(place.clone()).unwrap_or_default(), || Head::of(text, place.start));
+    let flags = KNOWN.flags_at(text, place);
     Turned { rot13: flags & ROT13 != 0, reversed: flags & REVERSED != 0 }
 }
 
@@ -159,7 +190,8 @@ impl Hints {
     pub(super) fn of(line: &str) -> Hints {
         let (known, classes) = (&*KNOWN, &*CLASSES);
         let bytes = line.as_bytes();
-        let mut hints = Hints { rot13: Streak::default(), reversed: Streak::default(), mixed: 0, apart: 0 };
+        let [rot13, reversed, disguised] = [const { Streak::NONE }; 3];
+        let mut hints = Hints { rot13, reversed, disguised, apart: 0 };
         // Where the word of letters and signs began, and whether it has both.
         let (mut begin, mut letters, mut signs) = (0, false, false);
         // Characters of the run that is being read, whether it is one that may be a letter, and letters before it that stand apart.
@@ -169,11 +201,13 @@ impl Hints {
             let length = ascii::run(bytes, at, Head::letters);
             if length > 0 {
                 if length > 1 {
-                    let word = bytes.get(at..at + length).unwrap_or_default();
-                    let flags = known.flags(word, || Head::of(bytes, at));
-                    if flags != 0 {
-                        hints.rot13.see(flags & ROT13 != 0, flags & PLAIN != 0);
-                        hints.reversed.see(flags & REVERSED != 0, flags & PLAIN != 0);
+                    let flags = known.flags_at(bytes, at..at + length);
+                    for (streak, way) in [(&mut hints.rot13, ROT13), (&mut hints.reversed, REVERSED)] {
+                        if flags & way != 0 {
+                            streak.see(at);
+                        } else if flags & PLAIN != 0 {
+                            streak.see_plain();
+                        }
                     }
                 }
                 letters = true;
@@ -186,8 +220,8 @@ impl Hints {
             if class == Class::Sign {
                 signs = true;
             } else {
-                if letters && signs {
-                    hints.mixed += usize::from(is_disguised(bytes.get(begin..at).unwrap_or_default()));
+                if letters && signs && is_disguised(bytes, begin..at) {
+                    hints.disguised.see(begin);
                 }
                 (begin, letters, signs) = (at + 1, false, false);
             }
@@ -205,33 +239,40 @@ impl Hints {
 
     pub(super) fn may_be(&self, how: Encoding) -> bool {
         match how {
-            Encoding::Rot13 => self.rot13.longest >= MIN_WORDS,
-            Encoding::Reversed => self.reversed.longest >= MIN_WORDS,
-            Encoding::Leet => self.mixed >= MIN_WORDS - 1,
+            Encoding::Rot13 => self.rot13.has(MIN_WORDS),
+            Encoding::Reversed => self.reversed.has(MIN_WORDS),
+            Encoding::Leet => self.disguised.has(MIN_WORDS - 1),
             Encoding::Spaced => self.apart >= MIN_LETTERS,
             _ => true,
         }
     }
 }
 
-/// Whether a word is one of the list once its digits and signs are letters; the one stands for two.
-pub(super) fn is_disguised(word: &[u8]) -> bool {
+/// Whether the word at that place is one of the list once its digits and signs are letters; the one stands for two.
+pub(super) fn is_disguised(text: &[u8], place: Range<usize>) -> bool {
+    if place.len() > LONGEST || is_between_digits(text, &place) {
+        return false;
+    }
+    let word = text.get(place).unwrap_or_default();
     let or_l = |byte: u8| if byte == b'1' { b'l' } else { letter(byte) };
-    let is = |meant: fn(u8) -> u8| {
-        // Of most words it is told at once that they are none.
-        let [first, last] = [word.first(), word.last()].map(|byte| byte.map_or(0, |byte| meant(*byte)));
-        let lengths = KNOWN.shapes.get(shape(first, last)).copied().unwrap_or_default();
-        if word.len() > LONGEST || lengths >> word.len() & 1 == 0 {
-            return false;
-        }
-        let mut letters = [0; LONGEST];
-        let Some(room) = letters.get_mut(..word.len()) else { return false };
-        for (to, from) in room.iter_mut().zip(word) {
-            *to = meant(*from);
-        }
-        KNOWN.flags(room, || Head::of(room, 0)) & PLAIN != 0
-    };
-    is(letter) || is(or_l)
+    is_meant(word, letter) || word.contains(&b'1') && is_meant(word, or_l)
+}
+
+/// Whether a word is one of the list once each of its bytes is what it is meant as.
+#[inline(always)]
+fn is_meant(word: &[u8], meant: impl Fn(u8) -> u8) -> bool {
+    // Of most words it is told at once that they are none.
+    let end = |byte: Option<&u8>| byte.map_or(0, |byte| meant(*byte));
+    let lengths = KNOWN.shapes.get(shape(end(word.first()), end(word.last()))).copied().unwrap_or_default();
+    if lengths >> word.len().min(LONGEST) & 1 == 0 {
+        return false;
+    }
+    let mut letters = [0; LONGEST];
+    let Some(room) = letters.get_mut(..word.len()) else { return false };
+    for (to, from) in room.iter_mut().zip(word) {
+        *to = meant(*from);
+    }
+    KNOWN.flags(room, || Head::of(room, 0)) & PLAIN != 0
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::hints::{Turned, is_disguised, shapes, turned};
+use super::hints::{Streak, Turned, is_disguised, shapes, turned};
 use super::{MIN_LETTERS, MIN_WORDS, SHAPES, shape};
 use crate::ascii::{BLOCK, Block};
 
@@ -15,9 +15,9 @@ struct Seen {
     /// Where the line began.
     start: usize,
     /// Words of the list turned by 13, from their end, and with signs for letters.
-    rot13: usize,
-    reversed: usize,
-    disguised: usize,
+    rot13: Streak,
+    reversed: Streak,
+    disguised: Streak,
     /// Letters that stand apart, and characters that may be such.
     apart: u32,
     /// Where the word of letters began that goes on in the next block, and where the one with signs ended that was looked at last.
@@ -107,13 +107,14 @@ impl Masks {
 
 impl Seen {
     fn of(shapes: &'static [u16; SHAPES.len()], start: usize) -> Seen {
-        Seen { shapes, start, rot13: 0, reversed: 0, disguised: 0, apart: 0, begun: None, looked: start }
+        let [rot13, reversed, disguised] = [const { Streak::NONE }; 3];
+        Seen { shapes, start, rot13, reversed, disguised, apart: 0, begun: None, looked: start }
     }
 
     fn may_make_sense(&self) -> bool {
-        self.rot13 >= MIN_WORDS
-            || self.reversed >= MIN_WORDS
-            || self.disguised >= MIN_WORDS - 1
+        self.rot13.has(MIN_WORDS)
+            || self.reversed.has(MIN_WORDS)
+            || self.disguised.has(MIN_WORDS - 1)
             || self.apart as usize >= MIN_LETTERS
     }
 
@@ -140,9 +141,12 @@ impl Seen {
 
     #[cold]
     fn look_up(&mut self, text: &[u8], word: Range<usize>) {
+        let at = word.start;
         let Turned { rot13, reversed } = turned(text, word);
-        self.rot13 += usize::from(rot13);
-        self.reversed += usize::from(reversed);
+        for (streak, _) in [(&mut self.rot13, rot13), (&mut self.reversed, reversed)].into_iter().filter(|(_, is)| *is)
+        {
+            streak.see(at);
+        }
     }
 
     /// Looks at the words in which a letter stands beside a sign at one of these places.
@@ -153,13 +157,15 @@ impl Seen {
             if place < self.looked {
                 continue;
             }
-            let is_part = |byte: &&u8| byte.is_ascii_alphabetic() || super::letter(**byte) != **byte;
+            let is_part = |byte: &&u8| super::is_part(**byte);
             let before = text.get(self.start..place).unwrap_or_default();
             let start = place - before.iter().rev().take_while(is_part).count();
             let after = text.get(place..).unwrap_or_default();
             let end = place + after.iter().take_while(is_part).count();
             self.looked = end;
-            self.disguised += usize::from(is_disguised(text.get(start..end).unwrap_or_default()));
+            if is_disguised(text, start..end) {
+                self.disguised.see(start);
+            }
         }
     }
 }

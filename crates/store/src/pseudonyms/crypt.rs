@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::mem::take;
 
+use bartizan_seal::{Key, KeyId, random};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::rows::Value;
 use super::{NAMES, SUBJECT, Scope};
-use crate::seal::{Key, KeyId, random};
 use crate::{SealError, Sealer};
 
 /// What values are encrypted for. Nothing else is encrypted with the key of a subject.
@@ -31,11 +31,11 @@ impl SubjectKey {
     }
 
     fn new(bytes: &[u8; 32]) -> Result<SubjectKey, SealError> {
-        Ok(SubjectKey(Key::new(KeyId::of(bytes), bytes)?))
+        Ok(SubjectKey(Key::new(KeyId::of("master key", bytes), bytes)?))
     }
 
     pub(super) fn seal(&self, scope: Scope<'_>, token: &str, value: &str) -> Result<Vec<u8>, SealError> {
-        self.0.seal(VALUE, &value_owner(scope, token), value.as_bytes())
+        Ok(self.0.seal(VALUE, &value_owner(scope, token), value.as_bytes())?)
     }
 
     pub(super) fn unseal(&self, scope: Scope<'_>, token: &str, value: &[u8]) -> Result<Zeroizing<String>, SealError> {

@@ -34,7 +34,7 @@ impl Store {
                 return refused("nothing has been sealed in this store yet, so no master key is its own");
             }
             let found = from.find(whose)?.ok_or_else(|| from.missing(whose.path))?;
-            let key = master_of(&kept, &found)?.key.id.to_string();
+            let key = master_of(&kept, &found)?.key.id().to_string();
             let Some(before) = found.said_owner() else {
                 return refused("the master key is in no keyring, where it could be that of another store");
             };

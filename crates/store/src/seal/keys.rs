@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bartizan_seal::{Key, KeyId, id_of, random};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::envelope::{Key, KeyId, id_of};
-use super::master::{Found, Master, random};
+use super::master::{Found, KEYS, Master};
 use super::owner::Whose;
 use super::{MasterKey, PURPOSES, SealError, Sealer};
 use crate::{Result, Revision, Store, StoreError};
@@ -128,7 +128,7 @@ async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, whose:
         }
         (None, false) => return Err(from.missing(whose.path).into()),
         (None, true) => {
-            let made = Master::generate()?;
+            let made = KEYS.generate()?;
             from.put(whose, &[&made])?;
             Found::made(made)
         }
@@ -159,12 +159,12 @@ pub(super) async fn add(connection: &mut SqliteConnection, master: &Master, purp
 }
 
 pub(super) fn wrap(master: &Master, id: KeyId, purpose: &str, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
-    master.key.seal(WRAPPING, &format!("{id} {purpose}"), bytes)
+    Ok(master.key.seal(WRAPPING, &format!("{id} {purpose}"), bytes)?)
 }
 
 /// A data key as it is.
 pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizing<Vec<u8>>, SealError> {
-    master.key.unseal(WRAPPING, &format!("{} {}", key.id, key.purpose), &key.wrapped)
+    Ok(master.key.unseal(WRAPPING, &format!("{} {}", key.id, key.purpose), &key.wrapped)?)
 }
 
 /// A sealer with these keys, and the master keys that are there, which are looked for only if one of the others is new to us.
@@ -206,7 +206,7 @@ fn sealer_of(kept: &[DataKey], mut open: impl FnMut(&DataKey) -> Result<Arc<Key>
 fn open(key: &DataKey, master: &Master) -> Result<Arc<Key>, SealError> {
     let bytes = unwrap(master, key)?;
     let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(SealError::Form)?;
-    Key::new(key.id, bytes).map(Arc::new)
+    Ok(Arc::new(Key::new(key.id, bytes)?))
 }
 
 pub(super) fn now() -> i64 {

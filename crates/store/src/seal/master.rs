@@ -1,23 +1,22 @@
 //! Where the master key comes from.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bartizan_keyring::{Kind, Name};
-use rustix::fs::OFlags;
+use bartizan_seal::{KeyFile, KeyId, Named};
 use zeroize::Zeroizing;
 
 use super::SealError;
-use super::envelope::{Key, KeyId};
 use super::owner::{Owner, Whose};
 use crate::{Result, StoreError};
 
-/// How a line with a key begins.
-const MARK: &str = "bartizan-master-key-1:";
-/// Larger files hold something else.
-const MAX_BYTES: u64 = 4096;
+/// How master keys are kept.
+pub(super) const KEYS: KeyFile = KeyFile { mark: "bartizan-master-key-1:", kind: "master key" };
+
+/// A master key as it is.
+pub(super) type Master = Named;
 
 /// Where the master key of a store comes from.
 #[derive(Clone, Default)]
@@ -53,38 +52,6 @@ impl MasterKey {
     }
 }
 
-/// A master key as it is.
-pub(super) struct Master {
-    pub(super) key: Key,
-    bytes: Zeroizing<[u8; 32]>,
-}
-
-impl Master {
-    pub(super) fn new(bytes: Zeroizing<[u8; 32]>) -> Result<Master, SealError> {
-        Ok(Master { key: Key::new(KeyId::of(&bytes), &bytes)?, bytes })
-    }
-
-    pub(super) fn generate() -> Result<Master, SealError> {
-        Master::new(random()?)
-    }
-
-    /// The line that says which it is.
-    fn line(&self) -> Zeroizing<String> {
-        let mut line = Zeroizing::new(String::with_capacity(MARK.len() + 65));
-        line.push_str(MARK);
-        line.push_str(&hex(&self.bytes));
-        line.push('\n');
-        line
-    }
-}
-
-/// 32 bytes that nobody knows.
-pub(crate) fn random() -> Result<Zeroizing<[u8; 32]>, SealError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| SealError::Failed)?;
-    Ok(bytes)
-}
-
 /// The master keys that are to be had for a database: more than one only if a change of it was broken off.
 pub(super) struct Found {
     pub(super) place: String,
@@ -101,8 +68,8 @@ impl Found {
 
     /// The one that is called so.
     pub(super) fn find(&self, id: KeyId) -> Result<&Master, SealError> {
-        self.keys.iter().find(|master| master.key.id == id).ok_or_else(|| {
-            let found: Vec<_> = self.keys.iter().map(|master| master.key.id.to_string()).collect();
+        self.keys.iter().find(|master| master.key.id() == id).ok_or_else(|| {
+            let found: Vec<_> = self.keys.iter().map(|master| master.key.id().to_string()).collect();
             SealError::Wrong { place: self.place.clone(), found: found.join(" and "), wanted: id.to_string() }
         })
     }
@@ -132,16 +99,15 @@ impl MasterKey {
         match self {
             MasterKey::Beside => Ok(read(&beside(database))?.map(|keys| Found { place, keys, owner: Owner::Place })),
             MasterKey::Given(text) => {
-                let unfit = |why: &str| SealError::Unfit { place: place.clone(), why: why.to_owned() };
-                let bytes = unhex(text.trim()).ok_or_else(|| unfit("it has to be 64 hexadecimal digits"))?;
-                Ok(Some(Found { place: place.clone(), keys: vec![Master::new(bytes)?], owner: Owner::Place }))
+                let key = KEYS.given(text, &place)?;
+                Ok(Some(Found { place, keys: vec![key], owner: Owner::Place }))
             }
             MasterKey::Keyring(name) => {
                 let Some(text) = in_keyring(name, |name| bartizan_keyring::read(Kind::MasterKey, name))? else {
                     return Ok(None);
                 };
                 let (owner, lines) = Owner::read(&text);
-                let keys = parse(lines, &place)?;
+                let keys = KEYS.parse(lines, &place)?;
                 Ok(Some(Found { place, keys, owner }))
             }
         }
@@ -177,13 +143,13 @@ impl MasterKey {
     /// Has its place hold these keys and no others. It is there whole or as it was, whenever the process or the machine ends.
     pub(super) fn put(&self, whose: Whose<'_>, keys: &[&Master]) -> Result<()> {
         match self {
-            MasterKey::Beside => write(&beside(whose.path), keys),
+            MasterKey::Beside => Ok(KEYS.write(&beside(whose.path), keys.iter().copied())?),
             MasterKey::Given(_) => Ok(()),
             MasterKey::Keyring(name) => {
-                let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
+                let mut text = Zeroizing::new(String::with_capacity(4096));
                 text.push_str(&whose.line());
                 text.push('\n');
-                keys.iter().for_each(|master| text.push_str(&master.line()));
+                keys.iter().for_each(|master| text.push_str(&KEYS.line(master)));
                 in_keyring(name, |name| bartizan_keyring::write(Kind::MasterKey, name, &text))
             }
         }
@@ -224,83 +190,5 @@ pub(super) fn beside(database: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<Master>>> {
-    let unfit = |why: String| SealError::Unfit { place: path.display().to_string(), why };
-    let mut options = OpenOptions::new();
-    // Neither a link, which somebody else may have made, nor a pipe that has no other end.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    options.read(true).custom_flags(i32::try_from(flags).unwrap_or_default());
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::file(path)(error)),
-    };
-    let meta = file.metadata().map_err(StoreError::file(path))?;
-    if !meta.is_file() {
-        return Err(unfit("the master key is a regular file".to_owned()).into());
-    }
-    if meta.mode() & 0o077 != 0 {
-        return Err(StoreError::Exposed(path.to_owned()));
-    }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(StoreError::file(path))?;
-    Ok(Some(parse(text.lines(), &path.display().to_string())?))
-}
-
-/// The keys in these lines, one in each.
-fn parse<'a>(lines: impl Iterator<Item = &'a str>, place: &str) -> Result<Vec<Master>, SealError> {
-    let unfit = |why: String| SealError::Unfit { place: place.to_owned(), why };
-    let keys = lines.enumerate().map(|(number, line)| {
-        let bytes = line.strip_prefix(MARK).and_then(unhex);
-        let bytes =
-            bytes.ok_or_else(|| unfit(format!("line {} holds no master key; put back all of it", number + 1)))?;
-        Master::new(bytes)
-    });
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    if keys.is_empty() { Err(unfit("it is empty; put back what was there".to_owned())) } else { Ok(keys) }
-}
-
-fn write(path: &Path, keys: &[&Master]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    let written = (|| {
-        // Whoever holds the lock of the store is alone here, so one that is there was left by a process that was killed.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        for master in keys {
-            file.write_all(master.line().as_bytes())?;
-        }
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        // The name as well, before anything is sealed with what is behind it.
-        File::open(directory)?.sync_all()
-    })();
-    written.map_err(|error| {
-        fs::remove_file(&new).ok();
-        StoreError::file(path)(error)
-    })
-}
-
-fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    let mut text = Zeroizing::new(String::with_capacity(64));
-    bytes.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
-    text
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    if text.len() != 64 {
-        return None;
-    }
-    for (to, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let value = |digit: &u8| char::from(*digit).to_digit(16);
-        *to = u8::try_from(value(high)? * 16 + value(low)?).ok()?;
-    }
-    Some(bytes)
+    Ok(KEYS.read(path)?)
 }

@@ -9,7 +9,6 @@
 //! opened and nothing is written: a new one in its place would make what was sealed unreadable for ever.
 
 mod claim;
-mod envelope;
 mod keys;
 mod master;
 mod owner;
@@ -20,14 +19,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use bartizan_keyring::KeyringError;
+use bartizan_seal::{Key, KeyFileError, KeyId, Unopened, id_of};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::StoreError;
+
 pub use self::claim::Claimed;
-pub(crate) use self::envelope::{Key, KeyId};
 pub(crate) use self::keys::Held;
 pub use self::master::MasterKey;
-pub(crate) use self::master::random;
 pub(crate) use self::owner::Whose;
 pub use self::rotate::{Resealed, Rotated};
 
@@ -64,7 +64,7 @@ impl Sealer {
     /// If there is no such purpose.
     pub fn seal(&self, purpose: &str, owner: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let key = self.in_use.get(purpose).ok_or_else(|| SealError::Purpose(purpose.to_owned()))?;
-        key.seal(purpose, owner, plain)
+        Ok(key.seal(purpose, owner, plain)?)
     }
 
     /// Opens what was sealed for this purpose and owner.
@@ -72,8 +72,9 @@ impl Sealer {
     /// # Errors
     /// If it was sealed for another, was changed, or its key is not there.
     pub fn unseal(&self, purpose: &str, owner: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let id = envelope::id_of(sealed)?;
-        self.all.get(&id).ok_or_else(|| SealError::Key(id.to_string()))?.unseal(purpose, owner, sealed)
+        let id = id_of(sealed)?;
+        let key = self.all.get(&id).ok_or_else(|| SealError::Key(id.to_string()))?;
+        Ok(key.unseal(purpose, owner, sealed)?)
     }
 }
 
@@ -169,4 +170,32 @@ pub enum SealError {
     /// Cryptography itself failed.
     #[error("it cannot be sealed")]
     Failed,
+}
+
+impl From<Unopened> for SealError {
+    fn from(error: Unopened) -> SealError {
+        match error {
+            Unopened::Broken => SealError::Broken,
+            Unopened::Form => SealError::Form,
+            Unopened::Newer => SealError::Newer,
+            Unopened::Failed => SealError::Failed,
+        }
+    }
+}
+
+impl From<Unopened> for StoreError {
+    fn from(error: Unopened) -> StoreError {
+        SealError::from(error).into()
+    }
+}
+
+impl From<KeyFileError> for StoreError {
+    fn from(error: KeyFileError) -> StoreError {
+        match error {
+            KeyFileError::Io { path, error } => StoreError::File { path, error },
+            KeyFileError::Exposed(path) => StoreError::Exposed(path),
+            KeyFileError::Unfit { place, why } => SealError::Unfit { place, why }.into(),
+            KeyFileError::Failed(error) => error.into(),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::keys::{self, ALL, DataKey, data_keys, master_of, unwrap, wrap};
-use super::master::Master;
+use super::master::{KEYS, Master};
 use super::owner::Whose;
 use super::{MasterKey, PURPOSES, SealError, Sealer};
 use crate::events::{Change, note};
@@ -108,7 +108,7 @@ impl Store {
             }
             let found = from.find(whose)?.ok_or_else(|| from.missing(whose.path))?;
             let old = master_of(&kept, &found)?;
-            if old.key.id == new.key.id {
+            if old.key.id() == new.key.id() {
                 return Err(StoreError::State("that is the master key already".to_owned()));
             }
             let owner = found.check_owner(whose, true);
@@ -124,8 +124,8 @@ impl Store {
             rewrap(connection, &kept, old, &new).await?;
             let resealed = if reseal { Some(reseal_all(connection, &new, change.at).await?) } else { None };
             let mut done = Rotated {
-                old: old.key.id.to_string(),
-                new: new.key.id.to_string(),
+                old: old.key.id().to_string(),
+                new: new.key.id().to_string(),
                 data_keys: kept.len(),
                 resealed,
                 left: None,
@@ -162,7 +162,7 @@ fn new_master(from: &MasterKey, to: Option<&MasterKey>, whose: Whose<'_>) -> Res
         (MasterKey::Keyring(_), Some(MasterKey::Given(_))) => {
             refused("the master key is in the keyring, where a new one is made")
         }
-        (_, None | Some(MasterKey::Beside | MasterKey::Keyring(_))) => Ok(Master::generate()?),
+        (_, None | Some(MasterKey::Beside | MasterKey::Keyring(_))) => Ok(KEYS.generate()?),
     }
 }
 

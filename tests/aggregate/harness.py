@@ -17,6 +17,10 @@ import threading
 import time
 import traceback
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import auditlog  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartizan"))
 FIXTURE = str(pathlib.Path(BINARY).with_name("bartizan-fixture"))
@@ -142,8 +146,7 @@ class Gateway:
 
     def entries(self, **fields) -> list[dict]:
         """Entries of the audit log that have all these fields."""
-        lines = (self.home / "audit" / "audit.jsonl").read_bytes().split(b"\n")[:-1]
-        found = map(json.loads, lines)
+        found = auditlog.entries(self.home / "audit")
         return [entry for entry in found if all(entry.get(key) == value for key, value in fields.items())]
 
     def metrics(self) -> str:

@@ -8,6 +8,7 @@ import signal
 import tempfile
 
 from harness import FIXTURE, Wrapped, check, equal, wait_for
+import auditlog
 from place import BY_URL, ERAS, POLICIES, passes, refused, waits, words
 
 
@@ -43,7 +44,7 @@ class Echo(Wrapped):
         (home / "config/bartizan/bartizan.toml").write_text(settings + more)
 
     def log(self):
-        return "".join(path.read_text() for path in self.home.rglob("audit.jsonl"))
+        return auditlog.text_below(self.home)
 
 
 def case_over_stdio_by_command():

@@ -10,6 +10,7 @@ import urllib.parse
 from browser import PASSWORD, Form
 from harness import wait_for
 from flow import CALLBACK, CLIENT, HERE, TOOLS, Client, Site, check, claims_of, equal
+import auditlog
 
 
 def case_metadata_says_what_clients_need():
@@ -64,7 +65,7 @@ def case_whoever_agrees_lets_a_client_in():
         equal(site.noted("consent.given")[0]["client_name"], "The App")
         equal([entry["grant"] for entry in site.noted("grant.given")], [grant])
         equal([entry["grant"] for entry in site.noted("grant.refreshed")], [grant])
-        log = (site.gateway.home / "audit" / "audit.jsonl").read_text() + site.gateway.said.read_text()
+        log = auditlog.text(site.gateway.home / "audit") + site.gateway.said.read_text()
         for secret in (code, said["refresh_token"], said["access_token"], next_one.json["refresh_token"], client.verifier,
                        client.state):
             check(secret not in log, secret)

@@ -12,6 +12,7 @@ import urllib.parse
 
 from flow import CALLBACK, CLIENT, TOOLS, Documents, Site, check, equal, pathlib, wait_for
 from harness import FIXTURE, PATIENCE
+import auditlog
 
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON, NODE = TOOLS / "python/bin/python", TOOLS / "bin/node"
@@ -135,7 +136,7 @@ def case_a_token_is_for_its_person_and_place_while_both_are_good():
         equal((site.call(one["access_token"], "/mcp/fix").status, site.call(one["access_token"]).status), (200, 401))
         for wrong in (token[:-6] + "AAAAAA", token.rsplit(".", 1)[0] + ".", given["refresh_token"], "x"):
             equal(site.call(wrong).status, 401, "what is no token of ours")
-        log = (site.gateway.home / "audit" / "audit.jsonl").read_text() + site.gateway.said.read_text()
+        log = auditlog.text(site.gateway.home / "audit") + site.gateway.said.read_text()
         check('"ann"' in log and token not in log and one["access_token"] not in log, "who it is, and not by what")
         site.user("disable", "ann")
         equal([site.call(each).status for each in (token, one["access_token"])][0], 401, "who is disabled is out at once")

@@ -14,6 +14,7 @@ import unittest
 import urllib.parse
 
 import processes
+import auditlog  # noqa: E402
 from scripted import META, PLAIN, STATE, TAGS, VERSION, scripted
 
 PATIENCE = 20
@@ -258,7 +259,7 @@ class Wire(unittest.TestCase):
         answer = messages.next()
         self.assertEqual(answer["id"], session.next_id)
         self.assertIn("the user is away", answer["result"]["content"][0]["text"])
-        log = self.log.read_text()
+        log = auditlog.text(self.log)
         self.assertIn("answers elicitation/create with an error of 16 bytes", log)
         self.assertNotIn("the user is away", log)
         self.assertEqual(len(self.server.calls("tools/call")), 1)

@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE.parent / "approval")]
 
 import place  # noqa: E402
 from harness import BINARY, MODERN, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+import auditlog  # noqa: E402
 
 ERAS = ("2025-11-25", MODERN)
 SECRET = "hunter2-the-password"
@@ -153,7 +154,7 @@ def case_without_the_table_nothing_is_captured_and_with_it_that_is_said():
         with here.client() as client:
             asked(client)
         check("captur" not in here.gateway.said.read_text(), "nothing is said")
-        check(not list(here.gateway.home.rglob("*.sealed")) and not here.captured.exists(), "there is no file")
+        check(not list(here.gateway.home.rglob("capture-*.sealed")) and not here.captured.exists(), "there is no file")
         equal(here.gateway.entries(kind="capture.started"), [], "nor an entry")
         check("bartizan_capture 0" in here.gateway.metrics(), "nor is it counted")
         here.replay(code=2)
@@ -341,7 +342,7 @@ def case_a_full_disk_stops_the_capture_and_nothing_else():
             path, = here.files()
             # Room for no record of this size, and for the log of all that follows.
             note = "x" * 300_000
-            audit = (here.gateway.home / "audit" / "audit.jsonl").stat().st_size
+            audit = auditlog.current(here.gateway.home / "audit").stat().st_size
             pid, limit = here.gateway.process.pid, max(audit, path.stat().st_size) + 250_000
             before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, before[1]))

@@ -7,11 +7,14 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What the log says is read with what all suites share.
+sys.path.insert(0, str(ROOT / "tests"))
 DEBUG = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
 BARTIZAN = os.environ.get("BARTIZAN_BIN", str(DEBUG / "bartizan"))
 FIXTURE = os.environ.get("BARTIZAN_FIXTURE", str(pathlib.Path(BARTIZAN).with_name("bartizan-fixture")))
@@ -52,7 +55,7 @@ def bartizan(servers):
         command = [BARTIZAN, "serve", *free, "--config", str(config)]
         with program(command, r"serves MCP at http://127\.0\.0\.1:(\d+)/mcp", {"BARTIZAN_HOME": home}) as port:
             place = lambda name: f"http://localhost:{port}/mcp/{name}"
-            place.log = pathlib.Path(home, "audit", "audit.jsonl")
+            place.log = pathlib.Path(home, "audit")
             yield place
 
 

@@ -11,6 +11,10 @@ import resource
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import auditlog  # noqa: E402
+
 # What is left for the log once space gets scarce: enough for some calls, not for all that will come. No multiple of
 # anything, so that the last write ends within a line.
 ROOM = 40_961
@@ -59,7 +63,7 @@ class Limited:
 
     def fill(self, room=ROOM):
         # One that has no log yet is found below the directory: a standalone log has a directory of its own.
-        log = next(self.directory.rglob("audit.jsonl"))
+        log = auditlog.current(auditlog.below(self.directory)[0])
         self.writer = int((log.parent / "lock").read_text())
         soft = log.stat().st_size + room
         self.before = resource.prlimit(self.writer, resource.RLIMIT_FSIZE)

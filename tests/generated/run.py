@@ -19,8 +19,9 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "recorded"), str(HERE)]
+sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "recorded"), str(HERE.parent), str(HERE)]
 import processes  # noqa: E402
+import auditlog  # noqa: E402
 from ends import PATIENCE, Event, HttpClient, HttpServer, StdioClient, StdioServer  # noqa: E402
 from generate import BLANKS, BREAKS, MODERN, RETURNS, REVISIONS, Generator  # noqa: E402
 
@@ -153,8 +154,7 @@ class Generated(unittest.TestCase):
 
     def check_log(self, home, talk):
         """What is recorded is what was read: of each message the size before anything was written anew."""
-        lines = [line for log in home.rglob("audit.jsonl") for line in log.read_bytes().split(b"\n")[:-1]]
-        messages = [entry for entry in map(json.loads, lines) if entry["kind"] == "message"]
+        messages = [entry for entry in auditlog.entries_below(home) if entry["kind"] == "message"]
         self.assertEqual({entry["decision"] for entry in messages}, {"allow"})
         recorded = collections.Counter(entry["bytes"] for entry in messages)
         self.assertEqual(collections.Counter(talk.sizes) - recorded, collections.Counter())

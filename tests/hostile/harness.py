@@ -22,6 +22,10 @@ import threading
 import time
 import traceback
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import auditlog  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartizan"))
 HONEST = str(pathlib.Path(__file__).with_name("honest.py"))
@@ -40,11 +44,6 @@ class Failed(AssertionError):
 def check(truth, text):
     if not truth:
         raise Failed(text)
-
-
-def whole_lines(file: pathlib.Path) -> list[bytes]:
-    """The lines of a file that is being written: not the last one, as long as its end is missing."""
-    return file.read_bytes().split(b"\n")[:-1]
 
 
 def wait_for(probe, text, limit=PATIENCE):
@@ -78,7 +77,7 @@ class Gateway:
         self.pid = self.process.pid
         found = wait_for(self._addresses, "the gateway does not say where it serves")
         (self.host, self.port), self.admin = found
-        self.read, self.all_entries = 0, []
+        self.log = auditlog.Growing(self.audit, self.home)
 
     def _addresses(self):
         text = self.said.read_text(errors="replace")
@@ -130,13 +129,7 @@ class Gateway:
 
     def entries(self) -> list[dict]:
         """All entries of the audit log so far."""
-        with (self.audit / "audit.jsonl").open("rb") as file:
-            file.seek(self.read)
-            whole, _, _ = file.read().rpartition(b"\n")
-            if whole:
-                self.read += len(whole) + 1
-                self.all_entries += map(json.loads, whole.split(b"\n"))
-        return self.all_entries
+        return self.log.entries()
 
     def recorded(self, since: int, **fields) -> list[dict]:
         return [entry for entry in self.entries()[since:] if all(entry.get(k) == v for k, v in fields.items())]
@@ -241,11 +234,11 @@ class Wrapped:
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")) * 1024
 
     def entries(self):
-        return [json.loads(line) for log in self.home.rglob("audit.jsonl") for line in whole_lines(log)]
+        return auditlog.entries_below(self.home)
 
     def verify(self):
-        for log in self.home.rglob("audit.jsonl"):
-            done = subprocess.run([BINARY, "audit", "verify", str(log.parent)], env=self.environment,
+        for log in auditlog.below(self.home):
+            done = subprocess.run([BINARY, "audit", "verify", str(log)], env=self.environment,
                                   capture_output=True, text=True, timeout=60)
             check(done.returncode == 0, f"audit verify: {done.stdout}{done.stderr}")
 

@@ -9,10 +9,15 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import auditlog  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -80,9 +85,7 @@ class Case(unittest.TestCase):
         return [int(line) for line in file.read_text().split()] if file.exists() else []
 
     def entries(self, **fields):
-        # The last line may be half written.
-        entries = map(json.loads, (self.home / "audit/audit.jsonl").read_bytes().split(b"\n")[:-1])
-        return [entry for entry in entries if all(entry.get(key) == value for key, value in fields.items())]
+        return [entry for entry in auditlog.entries(self.home / "audit") if all(entry.get(key) == value for key, value in fields.items())]
 
 
 class Client:

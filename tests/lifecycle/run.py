@@ -19,6 +19,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import HELLO, HERE, INITIALIZE, PATIENCE, PROGRAM, Case, Client, Server, alive  # noqa: E402
+import auditlog  # noqa: E402
 from limits import Limits  # noqa: E402, F401
 
 # Processes of one server at a time.
@@ -266,7 +267,7 @@ class Said(Case):
         # Where it is, in the log and in the record, is its URL up to the path.
         self.assertIn(f"at={server.url} ", fails("broken")[0])
         self.assertIn({"name": "broken", "at": server.url}, self.entries(kind="gateway.started")[0]["servers"])
-        self.assertNotIn("quiet", self.said() + (self.home / "audit/audit.jsonl").read_text())
+        self.assertNotIn("quiet", self.said() + auditlog.text(self.home / "audit"))
         self.assertNotIn("answers again", self.said())
         broken.clear()
         Client(self, "/mcp/broken").initialize()
@@ -275,7 +276,7 @@ class Said(Case):
     def test_a_log_that_is_deleted_is_said_once(self):
         self.serve(f"[server.one]\ncommand = {self.child()}\n")
         client = Client(self, "/mcp/one").initialize()
-        (self.home / "audit/audit.jsonl").unlink()
+        auditlog.current(self.home / "audit").unlink()
         passes = lambda: "result" in client.send("POST", {"id": 1, "method": "tools/list"})[2][0]  # noqa: E731
         self.until(lambda: not passes(), "messages pass without a log")
         self.assertEqual([passes() for _ in range(9)], [False] * 9)

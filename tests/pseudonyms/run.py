@@ -20,6 +20,7 @@ import echoes  # noqa: E402
 import echo  # noqa: E402
 import trouble  # noqa: E402
 from harness import BINARY, MODERN, Gateway, Raw, cases_of, check, equal, run_cases  # noqa: E402
+import auditlog  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
 
 LEGACY = "2025-11-25"
@@ -123,7 +124,7 @@ def case_who_is_entitled_gets_what_a_name_stands_for():
             equal(last(held), ("send_mail", {"to": phone}), f"{version}: entitled to addresses only")
             [given] = held.entries(kind="pseudonym.revealed")
             equal((given["tool"], given["server"], given["pseudonyms"]), ("send_mail", "office", [token]), "each time it is in the log")
-            log = (held.home / "audit" / "audit.jsonl").read_text()
+            log = auditlog.text(held.home / "audit")
             check(ANNA not in log and PHONE not in log, "and what it stands for is not")
 
 
@@ -191,7 +192,7 @@ def case_numbers_stand_for_numbers_where_that_is_chosen():
             equal(again, {"n": shown["card"]}, f"{version}: what it says again is the same number again")
             ask(client, "office__send_mail", to="order 1234567890", n=1234567890)
             equal(last(held), ("send_mail", {"to": "order 1234567890", "n": 1234567890}), "what nobody handed out is what it is")
-            log = (held.home / "audit" / "audit.jsonl").read_text()
+            log = auditlog.text(held.home / "audit")
             check("4111111111111111" not in log and "card_" in log, "the log has names")
 
 

@@ -16,17 +16,21 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE)]
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent), str(HERE)]
 
 import tlog  # noqa: E402
+import auditlog  # noqa: E402
 from harness import BINARY, FIXTURE, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
 SERVERS = {"files": {"command": [FIXTURE, "--stdio"]}}
+# A log that is forged here, as whoever has its key could.
+PLAIN = "[audit]\nencrypt = false\n"
 
 
 def audit(*words, status=0, home=None, stderr=False):
@@ -57,8 +61,7 @@ def verified(directory, *words, status=0):
 
 def lines(directory):
     """The entries as they stand in the log, in order."""
-    files = sorted(directory.glob("audit-*.jsonl")) + [directory / "audit.jsonl"]
-    return [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]
+    return auditlog.lines(directory)
 
 
 def some_calls(gateway, count):
@@ -203,7 +206,7 @@ def case_what_a_kill_has_left_can_be_sealed():
 
 
 def case_other_systems_read_what_is_handed_out():
-    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+    with Gateway(SERVERS, PLAIN) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 20)
         key = settled(directory)["key"]
@@ -255,7 +258,7 @@ def case_other_systems_read_what_is_handed_out():
 
 
 def case_a_log_that_is_put_back_is_found_out():
-    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+    with Gateway(SERVERS, PLAIN) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
         some_calls(gateway, 20)
         settled(directory)
@@ -272,11 +275,80 @@ def case_a_log_that_is_put_back_is_found_out():
         check("cut back" in verified(away / "early", status=1)["problem"])
         # A gateway does not go on with it.
         config = away / "bartizan.toml"
-        config.write_text(f'{gateway.config.read_text()}[audit]\ndirectory = "{away / "early"}"\n')
+        config.write_text(gateway.config.read_text().replace(PLAIN, f'{PLAIN}directory = "{away / "early"}"\n'))
         done = subprocess.run([BINARY, "serve", "--allow-unconfined", "--config", config], capture_output=True, text=True, timeout=60,
                               env=os.environ | {"BARTIZAN_HOME": str(away / "home")})
         equal(done.returncode, 4, done.stderr)
         check("cut back" in done.stderr, done.stderr)
+
+
+def case_a_stolen_disk_says_nothing():
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
+        some_calls(gateway, 60)
+        newest = settled(directory)
+        there = auditlog.entries(directory)
+        known = {"tools/list", "anonymous", "gateway.started", "files", "2026", there[3]["id"], there[3]["chain"], "PRIVATE+KEY"}
+        for path in directory.rglob("*"):
+            held = path.read_bytes() if path.is_file() else b""
+            check(not [word for word in known if word.encode() in held], f"{path}: {held[:80]}")
+        check(stat.S_IMODE((gateway.home / "audit.key").stat().st_mode) == 0o600, "the key is for its owner")
+        shutil.copytree(directory, away / "audit", ignore=shutil.ignore_patterns("control"))
+        for words in (["tail"], ["verify"], ["prove", there[3]["id"]], ["export", "--out", away / "out"], ["summary"]):
+            said = audit(*words, "--log", away / "audit", status=3, home=away / "own", stderr=True)
+            check("master key" in said and "files" not in said, said)
+        check(not (away / "own").exists() and not (away / "out").exists(), "nothing is made")
+        # With the key of another it does not open either; with its own it does, wherever it is.
+        other = away / "other"
+        other.write_text("bartizan-log-key-1:" + "ab" * 32 + "\n")
+        audit("verify", away / "audit", "--master-key", other, status=3)
+        told = verified(away / "audit", "--master-key", gateway.home / "audit.key")
+        equal((told["ok"], told["key"]), (True, newest["key"]))
+        # Without its key no gateway goes on with it, and none makes another one.
+        environment = os.environ | {"BARTIZAN_HOME": str(away), "NO_COLOR": "1"}
+        done = subprocess.run([BINARY, "serve", "--allow-unconfined", "--config", gateway.config], capture_output=True, text=True, timeout=60, env=environment)
+        equal(done.returncode, 4, done.stderr)
+        check("put that key back" in done.stderr and not (away / "audit.key").exists(), done.stderr)
+
+
+def case_a_new_master_key_needs_no_stop():
+    with Gateway(SERVERS) as gateway, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        directory, away = gateway.home / "audit", pathlib.Path(elsewhere)
+        some_calls(gateway, 30)
+        before = settled(directory)
+        shutil.copy(gateway.home / "audit.key", away / "old.key")
+        shutil.copytree(directory, away / "audit", ignore=shutil.ignore_patterns("control"))
+        said = audit("rotate-key", "--config", gateway.config, home=gateway.home)
+        check("wrapped anew" in said and "the master key is" in said, said)
+        equal(len((gateway.home / "audit.key").read_text().split()), 2, "the one before is kept")
+        some_calls(gateway, 30)
+        check(settled(directory)["entries"] > before["entries"], "it goes on")
+        said = audit("rotate-key", "--drop-old", "--config", gateway.config, home=gateway.home, status=3, stderr=True)
+        check("is open" in said, said)
+        there = lines(directory)
+        gateway.stop()
+        audit("rotate-key", "--drop-old", "--config", gateway.config, home=gateway.home)
+        equal(len((gateway.home / "audit.key").read_text().split()), 1, "it is not needed any more")
+        equal(lines(directory)[: len(there)], there, "the same entries")
+        audit("verify", directory, "--key", before["key"])
+        # What was copied before opens with the key from before, and with no other.
+        audit("verify", away / "audit", "--master-key", gateway.home / "audit.key", status=3)
+        audit("verify", away / "audit", "--master-key", away / "old.key")
+
+
+def case_a_log_that_was_plain_goes_on_encrypted():
+    with Gateway(SERVERS, PLAIN) as gateway:
+        directory = gateway.home / "audit"
+        some_calls(gateway, 20)
+        key, there = settled(directory)["key"], lines(directory)
+        equal([path.name for path in auditlog.files(directory)], ["audit.jsonl"])
+        gateway.config.write_text(gateway.config.read_text().replace(PLAIN, ""))
+        gateway.again()
+        some_calls(gateway, 20)
+        check(settled(directory)["key"] == key and lines(directory)[: len(there)] == there, "it is the same log")
+        equal([path.suffix for path in auditlog.files(directory)], [".jsonl", ".sealed"])
+        check_with_a_reader_of_its_own(directory, key)
+        check(not gateway.entries(kind="log.tree"), "nothing had to be made anew")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ import unittest
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import auditlog  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = pathlib.Path(os.environ.get("BARTIZAN_BIN", ROOT / "target/debug/bartizan")).resolve()
 PATIENCE = 20
@@ -81,8 +85,7 @@ class Reload(unittest.TestCase):
         return status(f"{self.admin}/readyz")
 
     def entries(self, kind):
-        log = pathlib.Path(self.directory.name, "audit", "audit.jsonl").read_bytes().split(b"\n")[:-1]
-        return [entry for entry in map(json.loads, log) if entry["kind"] == kind]
+        return [entry for entry in auditlog.entries(pathlib.Path(self.directory.name, "audit")) if entry["kind"] == kind]
 
     def test_a_good_file_is_put_in_force(self):
         self.assertTrue(self.serves("one"))
@@ -210,8 +213,7 @@ class Reload(unittest.TestCase):
             self.tearDown()
             self.begin()
             # The file was read, and nobody watches it yet.
-            log = pathlib.Path(self.directory.name, "audit", "audit.jsonl")
-            self.until(log.exists)
+            self.until(lambda: auditlog.current(pathlib.Path(self.directory.name, "audit")))
             self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n')
             self.gateway.send_signal(signal.SIGHUP)
             self.until(lambda: any("two" in names(entry) for entry in self.entries("config.reloaded")))
@@ -225,8 +227,7 @@ class Reload(unittest.TestCase):
         for _ in range(3):
             self.tearDown()
             self.begin()
-            log = pathlib.Path(self.directory.name, "audit", "audit.jsonl")
-            self.until(log.exists)
+            self.until(lambda: auditlog.current(pathlib.Path(self.directory.name, "audit")))
             self.gateway.send_signal(signal.SIGHUP)
             self.until(lambda: self.entries("config.reloaded"))
 

@@ -31,6 +31,7 @@ import led  # noqa: E402
 from led import told  # noqa: E402
 from machine import PYTHON, SECRET, confined, machine, quiet, shell  # noqa: E402
 from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+import auditlog  # noqa: E402
 
 NODE = str((TOOLS / "bin" / "node").resolve())
 
@@ -412,7 +413,7 @@ def case_unconfined_is_said_twice_or_nothing_starts():
         for options, said in (([], "--allow-unconfined free"), (["--allow-unconfined", "free", "--allow-unconfined", "held"], "no server of that name")):
             done = subprocess.run([*serve, *options], capture_output=True, text=True, timeout=60, env=environment)
             check(done.returncode != 0 and said in done.stderr, f"{options}: {done.stderr}")
-        entries = lambda: [json.loads(line) for path in home.rglob("audit.jsonl") for line in path.read_text().splitlines()]  # noqa: E731
+        entries = lambda: auditlog.entries_below(home)  # noqa: E731
         unconfined = lambda: [entry["server"] for entry in entries() if entry["kind"] == "server.unconfined"]  # noqa: E731
         equal(unconfined(), [], "recorded, although nothing started")
         process = subprocess.Popen([*serve, "--allow-unconfined", "free"], stderr=subprocess.PIPE, text=True, env=environment)
@@ -550,7 +551,7 @@ def case_a_client_is_told_of_hosts_that_its_server_is_kept_from():
                 # What is nobody's public name is told, and not proposed.
                 equal([said.count(f"was kept from {host}:80") for host in ("10.0.0.1", "a.internal")], [int(told)] * 2, f"{more} {options}: {said}")
                 check("--allow 10" not in said and "--allow a.internal" not in said, said)
-            refused = [json.loads(one) for path in home.rglob("audit.jsonl") for one in path.read_text().splitlines() if '"egress.refused"' in one]
+            refused = [entry for entry in auditlog.entries_below(home) if entry["kind"] == "egress.refused"]
             check({entry["host"] for entry in refused} == {"a.example", "b.example", "10.0.0.1", "a.internal"}, f"{refused}")
 
 
@@ -570,7 +571,7 @@ def case_what_a_client_starts_is_confined_where_the_command_says_so():
                     if "--allow" in options:
                         # Where nothing says that a name leads here, the proxy is asked and refuses; without one there is nobody to ask.
                         check("answer" in ask(f"{PYTHON} {HERE}/client.py tunnel example.com 443"), "the relay is not there")
-        log = "".join(path.read_text() for path in home.rglob("audit.jsonl"))
+        log = auditlog.text_below(home)
         check('"isolation":"process"' in log.replace(" ", "") and '"isolation":"none"' in log.replace(" ", ""), "the log does not say how it ran")
         for wrong, said in ((["--rw", "/"], "whole file system"), (["--allow", "example.com"], "port"), (["--rw", str(home / "state")], "take off its sandbox")):
             done = subprocess.run([BINARY, "run", "--name", "x", *wrong, "--", *program], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,

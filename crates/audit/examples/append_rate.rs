@@ -30,7 +30,7 @@ struct Fields<'a> {
 fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64;
     let dir = std::env::temp_dir().join(format!("append_rate-{}", Id::new(now, [0; 10])));
-    let (log, _) = Log::open(&dir, &Options { max_file_bytes: u64::MAX })?;
+    let (log, _) = Log::open(&dir, &Options { max_file_bytes: u64::MAX, ..Options::default() })?;
     let fields = Fields {
         principal: "user@example.com",
         server: "files",

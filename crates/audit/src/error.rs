@@ -4,7 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bartizan_seal::KeyFileError;
+
 use crate::fault::Fault;
+use crate::keys::Closed;
 
 /// Why a log could not be opened, or an entry could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,12 @@ pub enum AuditError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is sealed does not open, or cannot be sealed. Nothing was written.
+    #[error("the audit log does not open: {0}")]
+    Sealed(#[from] Closed),
+    /// There is no master key to seal it with.
+    #[error("the master key of the audit log: {0}")]
+    Keys(#[from] KeyFileError),
     /// No random bytes for the salt.
     #[error("the system gave no random bytes: {0}")]
     Random(#[source] getrandom::Error),

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::heads;
+use crate::keys::At;
 use crate::note::{self, Checkpoint, LogKey};
 use crate::proof::{retried, unread};
 use crate::read::Record;
@@ -26,8 +26,8 @@ pub struct Evidence {
 }
 
 /// The newest checkpoint of a log: up to where entries can be shown.
-pub fn newest(dir: &Path) -> Result<Checkpoint, Fault> {
-    heads::newest(dir).map(|(_, checkpoint)| checkpoint)
+pub fn newest<'a>(log: impl Into<At<'a>>) -> Result<Checkpoint, Fault> {
+    heads::newest(log.into()).map(|(_, checkpoint)| checkpoint)
 }
 
 /// Gathers what shows that these entries, by their number from 1 and their hash, are in the log. They have to be in order, at
@@ -35,19 +35,20 @@ pub fn newest(dir: &Path) -> Result<Checkpoint, Fault> {
 ///
 /// # Errors
 /// If the log cannot be read, or its tiles do not lead from the entries to the checkpoint.
-pub fn gather(dir: &Path, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {
-    retried(|| gather_once(dir, entries))
+pub fn gather<'a>(log: impl Into<At<'a>>, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {
+    let log = log.into();
+    retried(|| gather_once(log, entries))
 }
 
-fn gather_once(dir: &Path, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {
-    let (note, Checkpoint { size, root, .. }) = heads::newest(dir)?;
+fn gather_once(log: At<'_>, entries: &[(u64, [u8; 32])]) -> Result<Evidence, Fault> {
+    let (note, Checkpoint { size, root, .. }) = heads::newest(log)?;
     let seq = entries.last().map_or(0, |(seq, _)| *seq);
     if seq > size {
         return Err(heads::about(Problem::NotYet { seq, size }));
     }
     let known = from_zero(entries);
     let wanted: Vec<_> = known.iter().map(|(index, _)| *index).collect();
-    let tiles = Tiles::of(dir);
+    let tiles = Tiles::of(log.dir);
     let around = tree::around(&wanted, size, &|level, from, count| tiles.hashes(size, level, from, count));
     let around = around.map_err(unread)?;
     if tree::root_around(&known, size, &around) != Some(root) {
@@ -114,9 +115,11 @@ impl fmt::Display for Evidence {
 ///
 /// # Errors
 /// If the log has no key that can be read.
-pub fn sign(dir: &Path, text: impl FnOnce(&LogKey) -> String) -> Result<String, AuditError> {
-    let missing = || AuditError::Io { action: "read", path: dir.join(heads::KEY), source: ErrorKind::NotFound.into() };
-    let signer = heads::kept_key(dir)?.ok_or_else(missing)?;
+pub fn sign<'a>(log: impl Into<At<'a>>, text: impl FnOnce(&LogKey) -> String) -> Result<String, AuditError> {
+    let log = log.into();
+    let place = log.dir.join(heads::KEY);
+    let missing = || AuditError::Io { action: "read", path: place, source: ErrorKind::NotFound.into() };
+    let signer = heads::kept_key(log)?.ok_or_else(missing)?;
     let text = text(signer.public());
     if text.lines().next() == Some(signer.public().name()) || !text.ends_with('\n') {
         return Err(AuditError::Entry("it may be taken for a checkpoint"));

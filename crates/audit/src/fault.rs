@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::chain::Chain;
+use crate::keys::Closed;
 
 /// The first thing found wrong in a log.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,12 @@ pub enum Problem {
         /// The hash in the line.
         found: Chain,
     },
+    /// The line is sealed and does not open.
+    #[error("the sealed line was changed, or is not of this file")]
+    Sealed,
+    /// The file is sealed, and its key is not to be had.
+    #[error("{0}")]
+    Closed(#[source] Closed),
     /// The file's name promises another first entry.
     #[error("the file's name says it starts with entry {expected}, but it starts with {found}")]
     Name {

@@ -9,20 +9,35 @@ use rustix::fs::OFlags;
 
 use crate::error::AuditError;
 
-/// The file being written.
-pub(crate) const CURRENT: &str = "audit.jsonl";
+/// The file being written, of a log that is plain and of one that is sealed.
+pub(crate) const CURRENT: [&str; 2] = ["audit.jsonl", "audit.sealed"];
 /// What becomes the file being written, during rotation.
 pub(crate) const NEXT: &str = "audit.next";
 const LOCK: &str = "lock";
 
+/// The file being written.
+pub(crate) fn current(is_sealed: bool) -> &'static str {
+    let [plain, sealed] = CURRENT;
+    if is_sealed { sealed } else { plain }
+}
+
 /// The name of a file that is full, from the number of its first entry; twenty digits, so names sort as numbers do.
-pub(crate) fn closed_name(first_seq: u64) -> String {
-    format!("audit-{first_seq:020}.jsonl")
+pub(crate) fn closed_name(first_seq: u64, is_sealed: bool) -> String {
+    format!("audit-{first_seq:020}.{}", if is_sealed { SEALED } else { "jsonl" })
 }
 
 fn closed_seq(name: &str) -> Option<u64> {
-    let seq = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?.parse().ok()?;
-    (closed_name(seq) == name).then_some(seq)
+    let (seq, _) = name.strip_prefix("audit-")?.split_once('.')?;
+    let seq = seq.parse().ok()?;
+    (closed_name(seq, is_sealed(name)) == name).then_some(seq)
+}
+
+/// How the name of a sealed file ends.
+const SEALED: &str = "sealed";
+
+/// Whether a file of that name is sealed.
+pub(crate) fn is_sealed(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| end == SEALED)
 }
 
 /// One file of the log, open for reading.
@@ -38,34 +53,40 @@ pub(crate) struct Source {
 pub(crate) fn snapshot(dir: &Path) -> io::Result<Vec<Source>> {
     // The current file first: if it is rotated meanwhile, it is found again in the listing and recognised there.
     // The other order could miss the file that was closed between the two steps.
-    let current = match open_read(&dir.join(CURRENT)) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let current_id = current.as_ref().map(identity).transpose()?;
+    let mut current = Vec::new();
+    for name in CURRENT {
+        match open_read(&dir.join(name)) {
+            Ok(file) => current.push((identity(&file)?, Source { name: name.to_owned(), first_seq: None, file })),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
     let mut sources = Vec::new();
     for (first_seq, name) in closed(dir)? {
         let file = open_read(&dir.join(&name))?;
-        let is_current = current_id.is_some_and(|current| identity(&file).is_ok_and(|id| id == current));
+        let own = identity(&file)?;
         sources.push(Source { name, first_seq: Some(first_seq), file });
-        if is_current {
+        if current.iter().any(|(current, _)| *current == own) {
             return Ok(sources);
         }
     }
-    sources.extend(current.map(|file| Source { name: CURRENT.to_owned(), first_seq: None, file }));
+    // There is one. Where somebody put another beside it, the entries of one of them do not belong where they are.
+    sources.extend(current.into_iter().map(|(_, source)| source));
     Ok(sources)
 }
 
 /// Closed files by the number of their first entry.
 fn closed(dir: &Path) -> io::Result<Vec<(u64, String)>> {
-    let mut closed = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        closed.extend(name.to_str().and_then(|name| Some((closed_seq(name)?, name.to_owned()))));
-    }
+    let names = names(dir)?.into_iter();
+    let mut closed: Vec<_> = names.filter_map(|name| Some((closed_seq(&name)?, name))).collect();
     closed.sort_unstable();
     Ok(closed)
+}
+
+/// What is in a directory.
+pub(crate) fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// What a file is, under whatever name.
@@ -187,9 +208,22 @@ mod tests {
 
     #[test]
     fn only_names_the_writer_makes_are_files_of_the_log() {
-        assert_eq!(closed_seq(&closed_name(7)), Some(7));
-        assert_eq!(closed_seq(&closed_name(u64::MAX)), Some(u64::MAX));
-        for other in ["audit.jsonl", "audit-7.jsonl", "audit-old.jsonl", "audit-+0000000000000000007.jsonl", "x"] {
+        for is_sealed in [false, true] {
+            for seq in [7, u64::MAX] {
+                assert_eq!(closed_seq(&closed_name(seq, is_sealed)), Some(seq));
+                assert_eq!(super::is_sealed(&closed_name(seq, is_sealed)), is_sealed);
+            }
+        }
+        for other in [
+            "audit.jsonl",
+            "audit.sealed",
+            "audit-00000000000000000007.x",
+            "audit-00000000000000000007",
+            "audit-7.jsonl",
+            "audit-old.jsonl",
+            "audit-+0000000000000000007.jsonl",
+            "x",
+        ] {
             assert_eq!(closed_seq(other), None, "{other}");
         }
     }

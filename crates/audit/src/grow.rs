@@ -4,14 +4,13 @@
 //! checkpoint or a tile that is needed for this is missing or another one, the tree is made anew from all entries.
 
 use std::collections::VecDeque;
-use std::io::{Seek, SeekFrom};
-use std::path::Path;
 
 use crate::chain::Head;
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::files::{self, Source};
 use crate::heads::{self, CHECKPOINT, about};
+use crate::keys::At;
 use crate::line::{self, Line};
 use crate::lines::{Lines, Step};
 use crate::note::{Checkpoint, Signer};
@@ -30,12 +29,13 @@ pub(crate) struct Grown {
     pub(crate) anew: Option<&'static str>,
 }
 
-/// Finds the tree of the log in `dir`, which ends with `end`. Without a `signer` there is no key, and nobody can say whether a
+/// Finds the tree of a log, which ends with `end`. Without a `signer` there is no key, and nobody can say whether a
 /// checkpoint that is there was signed; what it says has to hold all the same.
 ///
 /// # Errors
 /// If the log has fewer entries than its checkpoint or others, or cannot be read.
-pub(crate) fn tree(dir: &Path, signer: Option<&Signer>, end: Option<&End>) -> Result<Grown, AuditError> {
+pub(crate) fn tree(log: At<'_>, signer: Option<&Signer>, end: Option<&End>) -> Result<Grown, AuditError> {
+    let dir = log.dir;
     let entries = end.map_or(0, |end| end.head.seq);
     let note =
         heads::read(dir).map_err(|source| AuditError::Io { action: "read", path: dir.join(CHECKPOINT), source })?;
@@ -51,19 +51,19 @@ pub(crate) fn tree(dir: &Path, signer: Option<&Signer>, end: Option<&End>) -> Re
     if let Some(Checkpoint { size, .. }) = checkpoint.as_ref().filter(|checkpoint| checkpoint.size > entries) {
         return Err(damaged(about(Problem::Shorter { expected: *size, found: entries })));
     }
-    let kept = checkpoint.as_ref().filter(|_| anew.is_none()).map(|checkpoint| kept(dir, checkpoint, end));
+    let kept = checkpoint.as_ref().filter(|_| anew.is_none()).map(|checkpoint| kept(log, checkpoint, end));
     let kept = kept.transpose()?.flatten();
     if kept.is_none() {
         anew = anew.or(Some("a tile was not there, or another one"));
     }
     let kept = kept.unwrap_or_default();
-    let edge = with_entries(dir, &kept, entries, checkpoint.as_ref())?;
+    let edge = with_entries(log, &kept, entries, checkpoint.as_ref())?;
     Ok(Grown { kept, edge, anew })
 }
 
 /// The tree of a checkpoint, if its tiles are there and lead to it, and what it ends with is what the log has there.
-fn kept(dir: &Path, checkpoint: &Checkpoint, end: Option<&End>) -> Result<Option<Edge>, AuditError> {
-    let (tiles, size) = (Tiles::of(dir), checkpoint.size);
+fn kept(log: At<'_>, checkpoint: &Checkpoint, end: Option<&End>) -> Result<Option<Edge>, AuditError> {
+    let (tiles, size) = (Tiles::of(log.dir), checkpoint.size);
     let restored = Edge::restore(size, |level, index, width| tiles.read(level, index, width));
     let Ok(edge) = restored else { return Ok(None) };
     if edge.root() != checkpoint.root {
@@ -72,7 +72,7 @@ fn kept(dir: &Path, checkpoint: &Checkpoint, end: Option<&End>) -> Result<Option
     let Some(last) = size.checked_sub(1) else { return Ok(Some(edge)) };
     let leaf = match end {
         Some(end) if end.head.seq == size => end.leaf,
-        _ => match entry(dir, size)? {
+        _ => match entry(log, size)? {
             Some(line) => tree::leaf(&line),
             None => return Ok(None),
         },
@@ -83,8 +83,8 @@ fn kept(dir: &Path, checkpoint: &Checkpoint, end: Option<&End>) -> Result<Option
 }
 
 /// The line of the entry `seq`.
-fn entry(dir: &Path, seq: u64) -> Result<Option<Vec<u8>>, AuditError> {
-    let mut lines = lines_from(dir, seq)?;
+fn entry(log: At<'_>, seq: u64) -> Result<Option<Vec<u8>>, AuditError> {
+    let mut lines = lines_from(log, seq)?;
     loop {
         match lines.advance().map_err(damaged)? {
             Step::Line if line::seq(lines.bytes()) == Some(seq) => return Ok(Some(lines.bytes().to_vec())),
@@ -95,13 +95,13 @@ fn entry(dir: &Path, seq: u64) -> Result<Option<Vec<u8>>, AuditError> {
 }
 
 /// The tree with the entries behind those that it has, up to `entries`; what is full of it is written on the way.
-fn with_entries(dir: &Path, kept: &Edge, entries: u64, checkpoint: Option<&Checkpoint>) -> Result<Edge, AuditError> {
+fn with_entries(log: At<'_>, kept: &Edge, entries: u64, checkpoint: Option<&Checkpoint>) -> Result<Edge, AuditError> {
     let mut edge = kept.clone();
     if edge.size() == entries {
         return Ok(edge);
     }
-    let tiles = Tiles::of(dir);
-    let mut lines = lines_from(dir, kept.size())?;
+    let tiles = Tiles::of(log.dir);
+    let mut lines = lines_from(log, kept.size())?;
     let mut walk = Walk::default();
     while edge.size() < entries {
         let step = lines.advance().map_err(damaged)?;
@@ -124,7 +124,7 @@ fn with_entries(dir: &Path, kept: &Edge, entries: u64, checkpoint: Option<&Check
                 written = tiles.write(&tile);
             }
         });
-        written.map_err(|source| AuditError::Io { action: "write", path: dir.join("tile"), source })?;
+        written.map_err(|source| AuditError::Io { action: "write", path: log.dir.join("tile"), source })?;
         if checkpoint.is_some_and(|checkpoint| checkpoint.size == edge.size() && checkpoint.root != edge.root()) {
             return Err(damaged(about(Problem::Root { size: edge.size() })));
         }
@@ -133,28 +133,20 @@ fn with_entries(dir: &Path, kept: &Edge, entries: u64, checkpoint: Option<&Check
 }
 
 /// The lines of the files from the one on that has the entry `seq`.
-fn lines_from(dir: &Path, seq: u64) -> Result<Lines, AuditError> {
-    let failed = |source| AuditError::Io { action: "read", path: dir.to_owned(), source };
-    let mut sources: VecDeque<Source> = files::snapshot(dir).map_err(failed)?.into();
-    while let Some(next) = sources.get_mut(1) {
-        let first = match next.first_seq {
-            Some(first) => first,
-            None => {
-                let first = recover::first_seq(&next.name, &next.file);
-                next.file.seek(SeekFrom::Start(0)).map_err(failed)?;
-                // It has no whole line yet, or what is wrong with it is found where it is read.
-                let Ok(first) = first else { break };
-                first
-            }
-        };
-        if first > seq {
+fn lines_from(log: At<'_>, seq: u64) -> Result<Lines, AuditError> {
+    let failed = |source| AuditError::Io { action: "read", path: log.dir.to_owned(), source };
+    let mut sources: VecDeque<Source> = files::snapshot(log.dir).map_err(failed)?.into();
+    while let Some(next) = sources.get(1) {
+        // It has no whole line yet, or what is wrong with it is found where it is read.
+        let first = next.first_seq.or_else(|| recover::first_seq(log, next).ok().flatten());
+        if first.is_none_or(|first| first > seq) {
             break;
         }
         sources.pop_front();
     }
     // Whoever wrote them may not have come to that, and a checkpoint says that they are there.
     sources.iter().try_for_each(|source| source.file.sync_data()).map_err(failed)?;
-    Ok(Lines::of(sources))
+    Ok(Lines::of(log, sources))
 }
 
 fn damaged(fault: Fault) -> AuditError {

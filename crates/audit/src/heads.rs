@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::files;
+use crate::keys::{self, At};
 use crate::note::{self, Checkpoint, LogKey, Signer};
 use crate::sync::Syncer;
 use crate::tiles::Tiles;
@@ -239,15 +240,22 @@ fn write(dir: &Path, signer: &Signer, (old, new): (&Edge, &Edge), full: &[Tile])
     Ok(())
 }
 
-/// The key of the log in `dir`, if it has one.
-pub(crate) fn kept_key(dir: &Path) -> Result<Option<Signer>, AuditError> {
-    let path = dir.join(KEY);
-    let text = match files::read(&path, 4096) {
-        Ok(text) => Zeroizing::new(String::from_utf8(text).unwrap_or_default()),
+/// What the key is wrapped as, in a log that is sealed.
+const WRAPPED: &str = "checkpoint key";
+
+/// The key of a log, if it has one.
+pub(crate) fn kept_key(log: At<'_>) -> Result<Option<Signer>, AuditError> {
+    let path = log.dir.join(KEY);
+    let mut text = match files::read(&path, 4096) {
+        Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(AuditError::Io { action: "read", path, source }),
     };
-    Signer::from_text(&text).map(Some).ok_or_else(|| damaged(KEY, Problem::Shape("it holds no key")))
+    if let Some(sealed) = keys::sealed(&text) {
+        text = keys::open(&path, log.keys, WRAPPED, &sealed)?;
+    }
+    let text = str::from_utf8(&text).unwrap_or_default();
+    Signer::from_text(text).map(Some).ok_or_else(|| damaged(KEY, Problem::Shape("it holds no key")))
 }
 
 /// A new key, and as the text to be kept.
@@ -258,10 +266,30 @@ pub(crate) fn new_key() -> Result<(Signer, Zeroizing<String>), AuditError> {
     Signer::with_text(&name, &seed).ok_or(AuditError::Entry("no key can be made of random bytes"))
 }
 
-/// Keeps a key for the next start.
-pub(crate) fn keep_key(dir: &Path, text: &str) -> Result<(), AuditError> {
-    let path = dir.join(KEY);
+/// Keeps a key for the next start; wrapped if the log is sealed.
+pub(crate) fn keep_key(log: At<'_>, text: &str) -> Result<(), AuditError> {
+    let path = log.dir.join(KEY);
+    if !log.keys.is_none() {
+        return Ok(keys::wrap(&path, log.keys, WRAPPED, text.as_bytes())?);
+    }
     files::replace(&path, text.as_bytes()).map_err(|source| AuditError::Io { action: "create", path, source })
+}
+
+/// Has the key that is kept be wrapped with the newest master key, if there is one; whether it was another way.
+pub(crate) fn rewrap_key(log: At<'_>) -> Result<bool, AuditError> {
+    let path = log.dir.join(KEY);
+    if log.keys.is_none() || keys::is_newest(&path, log.keys) || !path.exists() {
+        return Ok(false);
+    }
+    let text =
+        files::read(&path, 4096).map_err(|source| AuditError::Io { action: "read", path: path.clone(), source })?;
+    let text = Zeroizing::new(text);
+    let plain = match keys::sealed(&text) {
+        Some(sealed) => keys::open(&path, log.keys, WRAPPED, &sealed)?,
+        None => text,
+    };
+    keys::wrap(&path, log.keys, WRAPPED, &plain)?;
+    Ok(true)
 }
 
 /// The note that is the newest checkpoint of a log, if it has one. What is no text of that length is none.
@@ -275,10 +303,10 @@ pub(crate) fn read(dir: &Path) -> io::Result<Option<String>> {
 }
 
 /// The newest checkpoint of a log that is to be shown to somebody, and what it says.
-pub(crate) fn newest(dir: &Path) -> Result<(String, Checkpoint), Fault> {
-    let note = read(dir).map_err(|error| about(Problem::Io(error)))?.ok_or_else(|| about(Problem::NoCheckpoint))?;
+pub(crate) fn newest(log: At<'_>) -> Result<(String, Checkpoint), Fault> {
+    let note = read(log.dir).map_err(|error| about(Problem::Io(error)))?.ok_or_else(|| about(Problem::NoCheckpoint))?;
     // Nobody accepts one that is not signed with the log's key; whoever may not read that sees it when it is checked.
-    let claimed = match kept_key(dir) {
+    let claimed = match kept_key(log) {
         Ok(Some(signer)) => Checkpoint::open(&note, signer.public()),
         _ => Checkpoint::claimed(&note).ok_or("it is no checkpoint"),
     };

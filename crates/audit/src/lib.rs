@@ -7,6 +7,8 @@
 //! {"seq":7,"id":"01J…","at":"2026-01-02T03:04:05.678901Z","kind":"tool.call","decision":"allow","chain":"9f2c…"}
 //! ```
 //!
+//! With [`Keys`] each line is sealed in its file, and everything else is the same; see [`At`].
+//!
 //! Open a [`Log`], [`append`](Log::append) an [`Entry`], and keep the [`Receipt`]: only this crate can make one, so a
 //! function that asks for a receipt cannot be called for something that was not recorded. A receipt says how much is
 //! promised: [`Level::Written`] survives the death of the process, [`Level::Durable`] also survives the loss of power.
@@ -26,6 +28,7 @@ mod files;
 mod grow;
 mod heads;
 mod id;
+mod keys;
 mod line;
 mod lines;
 mod log;
@@ -35,6 +38,7 @@ mod read;
 mod receipt;
 mod recover;
 mod refusals;
+mod sealed;
 mod sync;
 mod tiles;
 mod time;
@@ -42,13 +46,15 @@ mod tree;
 mod verify;
 mod writer;
 
+pub use bartizan_seal::KeyFileError;
 pub use chain::{Chain, Head, to_hex};
 pub use entry::{Entry, MAX_ENTRY_BYTES};
 pub use error::AuditError;
 pub use evidence::{Evidence, gather, newest, sign};
 pub use fault::{Fault, Problem};
 pub use id::Id;
-pub use log::{Log, Options, State};
+pub use keys::{At, Closed, Keys, is_sealed};
+pub use log::{Log, Options, State, is_open, rewrap};
 pub use note::{Checkpoint, LogKey, open as open_note};
 pub use proof::{Proof, prove};
 pub use read::{Record, Records, Trace, find, iter, last, trace};

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
 
 use crate::entry::MAX_ENTRY_BYTES;
 use crate::fault::{Fault, Problem};
 use crate::files::{self, Source};
+use crate::keys::{At, Keys};
+use crate::sealed::{self, LineKey};
 
 /// What was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +35,8 @@ pub(crate) enum Flaw {
     Unfinished,
     /// A closed file has no line.
     EmptyFile,
+    /// What is sealed does not open.
+    Sealed,
 }
 
 impl From<Flaw> for Problem {
@@ -41,6 +45,7 @@ impl From<Flaw> for Problem {
             Flaw::TooLong => Problem::TooLong,
             Flaw::Unfinished => Problem::Unfinished,
             Flaw::EmptyFile => Problem::EmptyFile,
+            Flaw::Sealed => Problem::Sealed,
         }
     }
 }
@@ -48,8 +53,14 @@ impl From<Flaw> for Problem {
 /// All lines of a log as it stood when it was opened.
 #[derive(Debug)]
 pub(crate) struct Lines {
+    dir: PathBuf,
+    keys: Keys,
     waiting: VecDeque<Source>,
     reader: Option<BufReader<File>>,
+    /// What opens the lines of the file that is being read.
+    key: Option<LineKey>,
+    /// The line as it stands in the file, where it is sealed there.
+    sealed: Vec<u8>,
     bytes: Vec<u8>,
     name: String,
     first_seq: Option<u64>,
@@ -62,22 +73,26 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn open(dir: &Path) -> Result<Self, Fault> {
-        let at = |problem| Fault { file: dir.display().to_string(), line: 0, offset: 0, problem };
-        let waiting: VecDeque<_> = files::snapshot(dir).map_err(|error| at(Problem::Io(error)))?.into();
+    pub(crate) fn open(log: At<'_>) -> Result<Self, Fault> {
+        let at = |problem| Fault { file: log.dir.display().to_string(), line: 0, offset: 0, problem };
+        let waiting: VecDeque<_> = files::snapshot(log.dir).map_err(|error| at(Problem::Io(error)))?.into();
         if waiting.is_empty() {
             return Err(at(Problem::Empty));
         }
-        Ok(Self::of(waiting))
+        Ok(Self::of(log, waiting))
     }
 
     /// Reads these files, each from where it stands.
-    pub(crate) fn of(waiting: VecDeque<Source>) -> Self {
+    pub(crate) fn of(log: At<'_>, waiting: VecDeque<Source>) -> Self {
         Self {
+            dir: log.dir.to_owned(),
+            keys: log.keys.clone(),
             waiting,
             reader: None,
+            key: None,
+            sealed: Vec::new(),
             bytes: Vec::new(),
-            name: files::CURRENT.to_owned(),
+            name: log.dir.display().to_string(),
             first_seq: None,
             line: 0,
             offset: 0,
@@ -88,8 +103,9 @@ impl Lines {
     }
 
     /// Once everything was read: goes on with what has been written since, also if the file was closed meanwhile.
-    pub(crate) fn resume(&mut self, dir: &Path) -> Result<(), Fault> {
-        let mut waiting: VecDeque<_> = files::snapshot(dir).map_err(|error| self.fault(Problem::Io(error)))?.into();
+    pub(crate) fn resume(&mut self) -> Result<(), Fault> {
+        let mut waiting: VecDeque<_> =
+            files::snapshot(&self.dir).map_err(|error| self.fault(Problem::Io(error)))?.into();
         while waiting.front().is_some_and(|source| files::identity(&source.file).ok() != self.identity) {
             waiting.pop_front();
         }
@@ -109,27 +125,33 @@ impl Lines {
         loop {
             if self.reader.is_none() {
                 let Some(source) = self.waiting.pop_front() else { return Ok(Step::End) };
-                self.start(source);
+                self.start(source)?;
             }
             self.line += 1;
             self.offset = self.next_offset;
-            self.bytes.clear();
+            let (bytes, longest) = match &self.key {
+                Some(_) => (&mut self.sealed, sealed::LONGEST),
+                None => (&mut self.bytes, MAX_ENTRY_BYTES),
+            };
+            bytes.clear();
             let read = match &mut self.reader {
-                Some(reader) => reader.take(MAX_ENTRY_BYTES as u64 + 1).read_until(b'\n', &mut self.bytes),
+                Some(reader) => reader.take(longest as u64 + 1).read_until(b'\n', bytes),
                 None => Ok(0),
             };
             let read = read.map_err(|error| self.fault(Problem::Io(error)))?;
             self.next_offset += read as u64;
+            let bytes = if self.key.is_some() { &mut self.sealed } else { &mut self.bytes };
+            let ends = read <= longest && bytes.pop_if(|last| *last == b'\n').is_some();
             if read == 0 {
                 self.reader = None;
                 if self.line == 1 && self.first_seq.is_some() {
                     return Ok(Step::Flaw(Flaw::EmptyFile));
                 }
-            } else if read > MAX_ENTRY_BYTES {
+            } else if read > longest {
                 self.skip_rest()?;
                 return Ok(Step::Flaw(Flaw::TooLong));
-            } else if self.bytes.pop_if(|last| *last == b'\n').is_some() {
-                return Ok(Step::Line);
+            } else if ends {
+                return Ok(if self.unseal() { Step::Line } else { Step::Flaw(Flaw::Sealed) });
             } else if self.waiting.is_empty() {
                 self.reader = None;
                 return Ok(Step::Unfinished);
@@ -139,24 +161,51 @@ impl Lines {
         }
     }
 
+    /// Opens the line that was read, if it is sealed, and says whether it is one.
+    fn unseal(&mut self) -> bool {
+        self.key.as_ref().is_none_or(|key| key.open(&self.sealed, &mut self.bytes).is_ok())
+    }
+
+    /// Whether what was read last can be the start of a line that is being written.
+    pub(crate) fn may_be_unfinished(&self) -> bool {
+        // Of what is sealed only a whole line says anything.
+        self.key.is_some() || may_be_unfinished(&self.bytes)
+    }
+
+    /// Bytes of the file behind the last line.
+    pub(crate) fn left(&self) -> u64 {
+        self.next_offset - self.offset
+    }
+
     /// Goes behind the end of a line of which only the start was read.
     fn skip_rest(&mut self) -> Result<(), Fault> {
+        let read = if self.key.is_some() { &self.sealed } else { &self.bytes };
         let skipped = match &mut self.reader {
-            Some(reader) if !self.bytes.ends_with(b"\n") => reader.skip_until(b'\n'),
+            Some(reader) if !read.ends_with(b"\n") => reader.skip_until(b'\n'),
             _ => Ok(0),
         };
         self.next_offset += skipped.map_err(|error| self.fault(Problem::Io(error)))? as u64;
         Ok(())
     }
 
-    fn start(&mut self, source: Source) {
+    /// Begins with a file, from where it stands. Where it is sealed there is nothing before its first line.
+    fn start(&mut self, mut source: Source) -> Result<(), Fault> {
         self.name = source.name;
         self.identity = files::identity(&source.file).ok();
         self.first_seq = source.first_seq;
+        (self.line, self.offset, self.next_offset, self.key) = (0, 0, 0, None);
+        if files::is_sealed(&self.name) {
+            let key = LineKey::of(&self.dir, &self.keys, &source.file);
+            self.key = Some(key.map_err(|closed| self.fault(Problem::Closed(closed)))?);
+            let io = |error| self.fault(Problem::Io(error));
+            if source.file.stream_position().map_err(io)? < sealed::HEADER {
+                source.file.seek(SeekFrom::Start(sealed::HEADER)).map_err(io)?;
+            }
+            self.next_offset = sealed::HEADER;
+        }
         self.reader = Some(BufReader::with_capacity(1 << 16, source.file));
-        self.line = 0;
-        self.next_offset = 0;
         self.files += 1;
+        Ok(())
     }
 
     /// The line, without its newline.
@@ -181,7 +230,7 @@ impl Lines {
 }
 
 /// Whether these bytes can be the start of a line that is being written: JSON that breaks off, or lacks its newline.
-pub(crate) fn may_be_unfinished(bytes: &[u8]) -> bool {
+fn may_be_unfinished(bytes: &[u8]) -> bool {
     let text = match str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {

@@ -16,21 +16,26 @@ use crate::files;
 use crate::grow;
 use crate::heads::{self, Heads};
 use crate::id::Id;
+use crate::keys::{At, Keys};
 use crate::receipt::Receipt;
 use crate::recover::{self, KEY, OPENED, Recovery, Torn};
+use crate::sealed;
 use crate::sync::{Pending, Syncer};
 use crate::writer::Writer;
 
 /// How a log is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A file that would grow beyond this is closed as `audit-<first entry>.jsonl` and the log goes on in a new one.
+    /// A file that would grow beyond this is closed, with the number of its first entry in its name, and the log goes on in a new
+    /// one.
     pub max_file_bytes: u64,
+    /// Whether what is written is sealed, if there are keys; they open what was sealed before either way.
+    pub seal: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_file_bytes: 256 << 20 }
+        Self { max_file_bytes: 256 << 20, seal: true }
     }
 }
 
@@ -48,6 +53,7 @@ pub enum State {
 /// A log that is open for writing: one for each directory, shared by all threads.
 pub struct Log {
     dir: PathBuf,
+    keys: Keys,
     /// Held for one line at a time: from numbering it until it is written, as each line needs the hash of the last.
     writer: Mutex<Writer>,
     /// Before the lock, so that the last checkpoint is made and the last sync done when another process may take over.
@@ -57,25 +63,29 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log in `dir`, creating both if needed, and says in what state it was.
+    /// Opens a log, creating it and its directory if needed, and says in what state it was.
+    ///
+    /// With keys, the lines are sealed from now on; what is there stays as it is. A log that is sealed does not open without the key.
     ///
     /// The directory is made for its owner only; one that others may write to is refused, and so is one that another
     /// writer has open. What a crash left of an unfinished last entry is removed, reported and recorded. The last
     /// entry must follow from the one before it, else the log is damaged and stays untouched.
-    pub fn open(dir: &Path, options: &Options) -> Result<(Self, Recovery), AuditError> {
+    pub fn open<'a>(log: impl Into<At<'a>>, options: &Options) -> Result<(Self, Recovery), AuditError> {
+        let at = log.into();
+        let dir = at.dir;
         files::prepare(dir)?;
         let lock = files::lock(dir)?;
         let failed = |action| move |source| AuditError::Io { action, path: dir.to_owned(), source };
         files::remove_if_there(&dir.join(files::NEXT)).map_err(failed("tidy up"))?;
-        let (end, torn) = recover::find_end(dir)?;
-        let kept = heads::kept_key(dir)?;
-        let grown = grow::tree(dir, kept.as_ref(), end.as_ref())?;
+        let (end, torn) = recover::find_end(at)?;
+        let kept = heads::kept_key(at)?;
+        let grown = grow::tree(at, kept.as_ref(), end.as_ref())?;
         recover::cut(dir, &torn)?;
         let head = end.map(|end| end.head);
 
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(AuditError::Random)?;
-        let writer = Writer::open(dir, head, Chain::genesis(&salt), options.max_file_bytes)?;
+        let writer = Writer::open(at, head, Chain::genesis(&salt), options)?;
         let targets = vec![Writer::directory(dir).map_err(failed("open"))?, writer.file()];
         let syncer = Syncer::start(targets, writer.head().seq).map_err(failed("start the sync thread for"))?;
         let syncer = Arc::new(syncer);
@@ -88,14 +98,16 @@ impl Log {
             // A log has a checkpoint from the start on, be it of no entries.
             heads.write().map_err(failed("write a checkpoint in"))?;
         }
-        let mut log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), heads, syncer, _lock: lock };
+        let (writer, keys) = (Mutex::new(writer), at.keys.clone());
+        let mut log = Self { dir: dir.to_owned(), keys, writer, heads, syncer, _lock: lock };
         let anew = grown.anew.filter(|_| head.is_some());
         log.begin(head.is_none().then_some(&salt), new_key.is_some(), anew, &torn)?;
         if new_key.is_some() || anew.is_some() {
             // What the log says of its key is on disk before the key is, and both before there is a checkpoint with it.
             log.syncer.wait_for(log.head().seq)?;
         }
-        new_key.map_or(Ok(()), |text| heads::keep_key(dir, &text))?;
+        new_key.map_or(Ok(()), |text| heads::keep_key(at, &text))?;
+        rewrap(at)?;
         if anew.is_some() {
             log.heads.write().map_err(failed("write a checkpoint in"))?;
         }
@@ -180,6 +192,11 @@ impl Log {
         &self.dir
     }
 
+    /// Where the log is, and what opens it.
+    pub fn at(&self) -> At<'_> {
+        At { dir: &self.dir, keys: &self.keys }
+    }
+
     fn refuse_if_dead(&self) -> Result<(), AuditError> {
         if !self.syncer.is_dead() {
             return Ok(());
@@ -199,6 +216,23 @@ impl Log {
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Wraps the keys of a log's files, and of its checkpoints, with the newest of its keys, also while it is written; how many those
+/// were.
+///
+/// # Errors
+/// If one cannot be read or written. Those before it are wrapped anew then, and none is lost.
+pub fn rewrap<'a>(log: impl Into<At<'a>>) -> Result<usize, AuditError> {
+    let log = log.into();
+    let is_wrapped = heads::rewrap_key(log)?;
+    Ok(sealed::rewrap(log.dir, log.keys)? + usize::from(is_wrapped))
+}
+
+/// Whether somebody has the log in `dir` open for writing.
+#[must_use]
+pub fn is_open(dir: &Path) -> bool {
+    dir.is_dir() && matches!(files::lock(dir), Err(AuditError::Locked { .. }))
 }
 
 impl fmt::Debug for Log {

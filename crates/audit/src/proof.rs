@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::fault::{Fault, Problem};
 use crate::heads;
 use crate::id::Id;
+use crate::keys::At;
 use crate::note::{self, Checkpoint, LogKey};
 use crate::read::{Record, find};
 use crate::tiles::Tiles;
@@ -40,9 +40,10 @@ pub struct Proof {
 /// # Errors
 /// If the log cannot be read, its tiles do not lead from the entry to the checkpoint, or the entry is so new that it is under
 /// none.
-pub fn prove(dir: &Path, id: Id) -> Result<Option<Proof>, Fault> {
-    let Some(record) = find(dir, id)? else { return Ok(None) };
-    retried(|| prove_once(dir, &record)).map(Some)
+pub fn prove<'a>(log: impl Into<At<'a>>, id: Id) -> Result<Option<Proof>, Fault> {
+    let log = log.into();
+    let Some(record) = find(log, id)? else { return Ok(None) };
+    retried(|| prove_once(log, &record)).map(Some)
 }
 
 /// Does it again where a tile was not there, as it may have given way to that of a newer checkpoint.
@@ -56,12 +57,12 @@ pub(crate) fn retried<T>(once: impl Fn() -> Result<T, Fault>) -> Result<T, Fault
     once()
 }
 
-fn prove_once(dir: &Path, record: &Record) -> Result<Proof, Fault> {
-    let (note, Checkpoint { size, root, .. }) = heads::newest(dir)?;
+fn prove_once(log: At<'_>, record: &Record) -> Result<Proof, Fault> {
+    let (note, Checkpoint { size, root, .. }) = heads::newest(log)?;
     let Some(index) = record.seq.checked_sub(1).filter(|index| *index < size) else {
         return Err(heads::about(Problem::NotYet { seq: record.seq, size }));
     };
-    let tiles = Tiles::of(dir);
+    let tiles = Tiles::of(log.dir);
     let hashes = |level, from, count| tiles.hashes(size, level, from, count);
     let beside = tree::path(index, size, &hashes).map_err(unread)?;
     if tree::root_above(tree::leaf(record.text().as_bytes()), index, size, &beside) != Some(root) {

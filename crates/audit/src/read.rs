@@ -3,12 +3,12 @@
 //! Damage keeps nothing from being shown: whoever looks at an entry wants to see it, and to know whether to believe it.
 
 use std::io::{Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 
 use crate::chain::{Chain, Head};
 use crate::fault::{Fault, Problem};
 use crate::files;
 use crate::id::Id;
+use crate::keys::At;
 use crate::line::{self, Line};
 use crate::lines::{Lines, Step};
 use crate::verify::Walk;
@@ -64,20 +64,19 @@ impl Record {
 /// The entries of a log in order; see [`iter`].
 #[derive(Debug)]
 pub struct Records {
-    dir: PathBuf,
     lines: Lines,
     walk: Walk,
 }
 
 /// Reads all entries, oldest first, as the log stands now. A line that is being written meanwhile is left out.
-pub fn iter(dir: &Path) -> Result<Records, Fault> {
-    Lines::open(dir).map(|lines| Records { dir: dir.to_owned(), lines, walk: Walk::default() })
+pub fn iter<'a>(log: impl Into<At<'a>>) -> Result<Records, Fault> {
+    Lines::open(log.into()).map(|lines| Records { lines, walk: Walk::default() })
 }
 
 impl Records {
     /// Once there was no entry left: goes on with those written since.
     pub fn resume(&mut self) -> Result<(), Fault> {
-        self.lines.resume(&self.dir)
+        self.lines.resume()
     }
 
     /// The first thing wrong in what was read so far; entries from there on are not proven to be what was written.
@@ -107,20 +106,21 @@ impl Iterator for Records {
 }
 
 /// Finds the entry `id`. Damage to other lines does not keep it from being found, nor do unreadable ones of its name.
-pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
-    trace(dir, id, &[]).map(|found| found.map(|found| found.record))
+pub fn find<'a>(log: impl Into<At<'a>>, id: Id) -> Result<Option<Record>, Fault> {
+    trace(log, id, &[]).map(|found| found.map(|found| found.record))
 }
 
 /// The last entry of this kind, if it is among the last `within` bytes of the log. Whether the chain holds up to it is not
 /// looked at: that would take reading all that is before it.
-pub fn last(dir: &Path, kind: &str, mut within: u64) -> Result<Option<Record>, Fault> {
-    let io = |error| Fault { file: dir.display().to_string(), line: 0, offset: 0, problem: Problem::Io(error) };
-    for mut source in files::snapshot(dir).map_err(io)?.into_iter().rev() {
+pub fn last<'a>(log: impl Into<At<'a>>, kind: &str, mut within: u64) -> Result<Option<Record>, Fault> {
+    let log = log.into();
+    let io = |error| Fault { file: log.dir.display().to_string(), line: 0, offset: 0, problem: Problem::Io(error) };
+    for mut source in files::snapshot(log.dir).map_err(io)?.into_iter().rev() {
         let bytes = source.file.metadata().map_err(io)?.len();
         source.file.seek(SeekFrom::Start(bytes.saturating_sub(within))).map_err(io)?;
         within = within.saturating_sub(bytes);
         // What is cut off in front is no entry.
-        let (mut lines, mut found) = (Lines::of([source].into()), None);
+        let (mut lines, mut found) = (Lines::of(log, [source].into()), None);
         loop {
             match lines.advance()? {
                 Step::Line if line::kind(lines.bytes()) == Some(kind.as_bytes()) => {
@@ -150,8 +150,8 @@ pub struct Trace {
 }
 
 /// Finds the entry `id` as [`find`] does, with what is wrong before it and with the last entry before it of one of `kinds`.
-pub fn trace(dir: &Path, id: Id, kinds: &[&str]) -> Result<Option<Trace>, Fault> {
-    let mut lines = Lines::open(dir)?;
+pub fn trace<'a>(log: impl Into<At<'a>>, id: Id, kinds: &[&str]) -> Result<Option<Trace>, Fault> {
+    let mut lines = Lines::open(log.into())?;
     let mut walk = Walk::default();
     let (mut before, mut unreadable) = (None, None);
     loop {

@@ -3,7 +3,7 @@
 //! Only the end is looked at, so opening costs the same for a log of any size; [`verify`](crate::verify) reads it all.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -13,8 +13,10 @@ use crate::chain::{self, Chain, Head};
 use crate::entry::MAX_ENTRY_BYTES;
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
-use crate::files;
+use crate::files::{self, Source};
+use crate::keys::At;
 use crate::line::Line;
+use crate::sealed::{self, LineKey};
 use crate::tree::{self, Hash};
 
 /// What [`Log::open`](crate::Log::open) found.
@@ -51,21 +53,21 @@ pub(crate) struct End {
 }
 
 /// Returns the last entry, if there is one, and what is to be cut off behind it. Nothing is touched.
-pub(crate) fn find_end(dir: &Path) -> Result<(Option<End>, Vec<Torn>), AuditError> {
-    let failed = |action, name: &str, source| AuditError::Io { action, path: dir.join(name), source };
-    let mut sources = files::snapshot(dir).map_err(|error| failed("read", "", error))?;
+pub(crate) fn find_end(log: At<'_>) -> Result<(Option<End>, Vec<Torn>), AuditError> {
+    let failed = |action, name: &str, source| AuditError::Io { action, path: log.dir.join(name), source };
+    let mut sources = files::snapshot(log.dir).map_err(|error| failed("read", "", error))?;
     let mut torn = Vec::new();
     let mut end = None;
     while let Some(source) = sources.pop() {
-        let tail = Tail { name: &source.name, file: &source.file };
+        let tail = Tail::of(log, &source)?;
         let read = |error| failed("read", &source.name, error);
         let (whole, length) = tail.whole().map_err(read)?;
         if whole < length {
             let sha256 = tail.digest(whole, length).map_err(read)?;
             torn.push(Torn { file: source.name.clone(), offset: whole, bytes: length - whole, sha256 });
         }
-        if whole > 0 {
-            let before = sources.last().map(|source| Tail { name: &source.name, file: &source.file });
+        if whole > tail.begin {
+            let before = sources.last().map(|source| Tail::of(log, source)).transpose()?;
             end = Some(check_last(&tail, whole, before.as_ref())?);
             break;
         }
@@ -83,14 +85,14 @@ pub(crate) fn cut(dir: &Path, torn: &[Torn]) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// The number of the first entry in a file that has one.
-pub(crate) fn first_seq(name: &str, file: &File) -> Result<u64, AuditError> {
-    let damaged = |problem| damaged(name, 1, 0, problem);
-    let mut line = Vec::new();
-    let read = BufReader::new(file).take(MAX_ENTRY_BYTES as u64).read_until(b'\n', &mut line);
-    read.map_err(|error| damaged(Problem::Io(error)))?;
-    line.pop();
-    Line::parse(&line).map(|line| line.seq).map_err(damaged)
+/// The number of the first entry in a file, if it has one.
+pub(crate) fn first_seq(log: At<'_>, source: &Source) -> Result<Option<u64>, AuditError> {
+    let tail = Tail::of(log, source)?;
+    let Some(end) = tail.first_end().map_err(|error| tail.damaged(tail.begin, Problem::Io(error)))? else {
+        return Ok(None);
+    };
+    let (start, bytes) = tail.last_line(end)?;
+    Line::parse(&bytes).map(|line| Some(line.seq)).map_err(|problem| tail.damaged(start, problem))
 }
 
 /// Checks that the last line follows from the one before it, which may be in the file `before`.
@@ -98,13 +100,13 @@ fn check_last(tail: &Tail<'_>, whole: u64, before: Option<&Tail<'_>>) -> Result<
     let (start, bytes) = tail.last_line(whole)?;
     let fault = |problem| tail.damaged(start, problem);
     let line = Line::parse(&bytes).map_err(fault)?;
-    let previous = match (start, before) {
-        (0, None) => None,
-        (0, Some(before)) => {
+    let previous = match before {
+        _ if start > tail.begin => Some((tail, start)),
+        None => None,
+        Some(before) => {
             let (whole, _) = before.whole().map_err(|error| before.damaged(0, Problem::Io(error)))?;
             Some((before, whole))
         }
-        (_, _) => Some((tail, start)),
     };
     let previous = match previous {
         Some((tail, end)) => {
@@ -150,6 +152,19 @@ pub(crate) fn follow(previous: &Head, line: &Line<'_>) -> Result<Head, Problem> 
 struct Tail<'a> {
     name: &'a str,
     file: &'a File,
+    /// What opens its lines, where they are sealed.
+    key: Option<LineKey>,
+    /// Where the first line begins.
+    begin: u64,
+}
+
+impl<'a> Tail<'a> {
+    fn of(log: At<'_>, source: &'a Source) -> Result<Tail<'a>, AuditError> {
+        let is_sealed = files::is_sealed(&source.name);
+        let key = is_sealed.then(|| LineKey::of(log.dir, log.keys, &source.file)).transpose()?;
+        let begin = if is_sealed { sealed::HEADER } else { 0 };
+        Ok(Tail { name: &source.name, file: &source.file, key, begin })
+    }
 }
 
 impl Tail<'_> {
@@ -157,6 +172,23 @@ impl Tail<'_> {
     fn whole(&self) -> io::Result<(u64, u64)> {
         let length = self.file.metadata()?.len();
         Ok((self.line_start(length)?, length))
+    }
+
+    /// Behind the newline of the first line, if it has one.
+    fn first_end(&self) -> io::Result<Option<u64>> {
+        let mut block = [0; 4096];
+        let mut at = self.begin;
+        loop {
+            let read = self.file.read_at(&mut block, at)?;
+            let part = block.get(..read).unwrap_or_default();
+            if let Some(newline) = part.iter().position(|&byte| byte == b'\n') {
+                return Ok(Some(at + newline as u64 + 1));
+            }
+            if read == 0 {
+                return Ok(None);
+            }
+            at += read as u64;
+        }
     }
 
     /// Where the line starts that ends at `end`: just behind the newline before it.
@@ -168,24 +200,29 @@ impl Tail<'_> {
             let part = block.get_mut(..(end - start) as usize).unwrap_or_default();
             self.file.read_exact_at(part, start)?;
             if let Some(newline) = part.iter().rposition(|&byte| byte == b'\n') {
-                return Ok(start + newline as u64 + 1);
+                return Ok((start + newline as u64 + 1).max(self.begin));
             }
             end = start;
         }
-        Ok(0)
+        Ok(self.begin)
     }
 
-    /// The start of the line whose newline is the byte before `end`, and its bytes without it.
+    /// The start of the line whose newline is the byte before `end`, and what it says, without it.
     fn last_line(&self, end: u64) -> Result<(u64, Vec<u8>), AuditError> {
         let end = end.saturating_sub(1);
         let io = |error| self.damaged(end, Problem::Io(error));
         let start = self.line_start(end).map_err(io)?;
-        if end - start >= MAX_ENTRY_BYTES as u64 {
+        let longest = if self.key.is_some() { sealed::LONGEST } else { MAX_ENTRY_BYTES };
+        let length = end.saturating_sub(start);
+        if length >= longest as u64 {
             return Err(self.damaged(start, Problem::TooLong));
         }
-        let mut bytes = vec![0; (end - start) as usize];
+        let mut bytes = vec![0; length as usize];
         self.file.read_exact_at(&mut bytes, start).map_err(io)?;
-        Ok((start, bytes))
+        let Some(key) = &self.key else { return Ok((start, bytes)) };
+        let mut line = Vec::new();
+        key.open(&bytes, &mut line).map_err(|_| self.damaged(start, Problem::Sealed))?;
+        Ok((start, line))
     }
 
     fn digest(&self, start: u64, end: u64) -> io::Result<String> {
@@ -209,7 +246,7 @@ impl Tail<'_> {
     /// Counts from the start of the file, which only an error needs.
     fn line_number(&self, offset: u64) -> io::Result<u64> {
         let mut block = [0; 4096];
-        let (mut at, mut line) = (0, 1);
+        let (mut at, mut line) = (self.begin, 1);
         while at < offset {
             let wanted = block.len().min((offset - at) as usize);
             let part = block.get_mut(..wanted).unwrap_or_default();

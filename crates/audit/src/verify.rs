@@ -1,12 +1,11 @@
 //! Proves that a log is what was written, as far as a log can prove that by itself.
 
-use std::path::Path;
-
 use crate::chain::Head;
 use crate::fault::{Fault, Problem};
 use crate::heads::{self, about};
+use crate::keys::At;
 use crate::line::{self, Line};
-use crate::lines::{self, Flaw, Lines, Step};
+use crate::lines::{Flaw, Lines, Step};
 use crate::note::{Checkpoint, LogKey};
 use crate::proof::unread;
 use crate::recover::{KEY, OPENED, follow, genesis};
@@ -56,33 +55,34 @@ pub struct Known<'a> {
 /// Both are detected with a [`Head`], a checkpoint or a key that was kept where they cannot change it: the log must
 /// contain exactly that entry, or begin with the entries of that checkpoint, and may only have grown since; and its
 /// checkpoints must be signed with that key. Without such an outside witness, neither is.
-pub fn verify(dir: &Path, expected: Option<&Head>) -> Result<Report, Fault> {
-    verify_against(dir, &Known { head: expected, ..Known::default() })
+pub fn verify<'a>(log: impl Into<At<'a>>, expected: Option<&Head>) -> Result<Report, Fault> {
+    verify_against(log, &Known { head: expected, ..Known::default() })
 }
 
 /// How often a checkpoint may be replaced, or a log be begun, while it is verified.
 const TRIES: usize = 3;
 
 /// The same, with all that is known of the log from elsewhere.
-pub fn verify_against(dir: &Path, known: &Known<'_>) -> Result<Report, Fault> {
-    let mut note = read_note(dir)?;
+pub fn verify_against<'a>(log: impl Into<At<'a>>, known: &Known<'_>) -> Result<Report, Fault> {
+    let log = log.into();
+    let mut note = read_note(log)?;
     for _ in 1..TRIES {
-        let fault = match once(dir, known, note.clone()) {
+        let fault = match once(log, known, note.clone()) {
             // Between these a log that is opened has not said yet what it will.
             Err(fault) if is_of_tree(&fault.problem) => fault,
             done => return done,
         };
-        let newer = read_note(dir)?;
+        let newer = read_note(log)?;
         if newer == note {
             return Err(fault);
         }
         note = newer;
     }
-    once(dir, known, note)
+    once(log, known, note)
 }
 
-fn read_note(dir: &Path) -> Result<Option<String>, Fault> {
-    heads::read(dir).map_err(|error| about(Problem::Io(error)))
+fn read_note(log: At<'_>) -> Result<Option<String>, Fault> {
+    heads::read(log.dir).map_err(|error| about(Problem::Io(error)))
 }
 
 /// Whether it is the checkpoint or a tile that does not fit, which change while a log is written.
@@ -91,10 +91,10 @@ fn is_of_tree(problem: &Problem) -> bool {
 }
 
 /// Verifies the log, of which that is the checkpoint. That is read before the entries, which are ahead of it.
-fn once(dir: &Path, known: &Known<'_>, note: Option<String>) -> Result<Report, Fault> {
-    let mut forest = Forest::new(dir, known, note)?;
+fn once(log: At<'_>, known: &Known<'_>, note: Option<String>) -> Result<Report, Fault> {
+    let mut forest = Forest::new(log, known, note)?;
     let expected = known.head;
-    let mut lines = Lines::open(dir)?;
+    let mut lines = Lines::open(log)?;
     let mut head: Option<Head> = None;
     let mut first = 0;
     let mut entries = 0;
@@ -111,9 +111,7 @@ fn once(dir: &Path, known: &Known<'_>, note: Option<String>) -> Result<Report, F
                 head = Some(next);
                 entries += 1;
             }
-            Step::Unfinished if lines::may_be_unfinished(lines.bytes()) => {
-                unfinished_bytes = lines.bytes().len() as u64;
-            }
+            Step::Unfinished if lines.may_be_unfinished() => unfinished_bytes = lines.left(),
             Step::Unfinished => return Err(lines.fault(Problem::Unfinished)),
             Step::Flaw(flaw) => return Err(lines.fault(flaw.into())),
         }
@@ -128,7 +126,7 @@ fn once(dir: &Path, known: &Known<'_>, note: Option<String>) -> Result<Report, F
 
 /// The tree of a log that is read, held against its tiles and against checkpoints.
 struct Forest<'a> {
-    dir: &'a Path,
+    log: At<'a>,
     known: &'a Known<'a>,
     edge: Edge,
     /// The log's own checkpoint, as a note and as what that claims.
@@ -142,14 +140,14 @@ struct Forest<'a> {
 }
 
 impl<'a> Forest<'a> {
-    fn new(dir: &'a Path, known: &'a Known<'a>, note: Option<String>) -> Result<Self, Fault> {
+    fn new(log: At<'a>, known: &'a Known<'a>, note: Option<String>) -> Result<Self, Fault> {
         let claimed = |note: &str| Checkpoint::claimed(note).ok_or_else(|| about(Problem::Checkpoint(NONE)));
         let own = note.map(|note| claimed(&note).map(|claimed| (note, claimed))).transpose()?;
         let kept = known.checkpoint.map(claimed).transpose()?;
         if let (Some(note), Some(key)) = (known.checkpoint, known.key) {
             signed(note, key)?;
         }
-        Ok(Self { dir, known, edge: Edge::default(), own, kept, key: None, is_kept_signed: known.key.is_some() })
+        Ok(Self { log, known, edge: Edge::default(), own, kept, key: None, is_kept_signed: known.key.is_some() })
     }
 
     /// Takes the next entry, a line that is one.
@@ -190,7 +188,7 @@ impl<'a> Forest<'a> {
     /// Compares a tile with what follows from the entries.
     fn hold(&self, level: u32, index: u64, hashes: &[Hash]) -> Result<(), Fault> {
         let fault = |problem| Fault { file: tiles::name(level, index), line: 0, offset: 0, problem };
-        match Tiles::of(self.dir).read(level, index, hashes.len()) {
+        match Tiles::of(self.log.dir).read(level, index, hashes.len()) {
             Ok(read) if read == hashes => Ok(()),
             Ok(_) => Err(fault(Problem::Tile)),
             Err(error) => Err(fault(unread(error).problem)),

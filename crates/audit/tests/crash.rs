@@ -15,8 +15,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bartizan_audit::{AuditError, Entry, Id, Log, Options, State, iter, verify};
-use common::{append, entry, make, reopen};
+use bartizan_audit::{AuditError, Entry, Id, Keys, Log, Options, State, iter, verify};
+use common::{append, entry, keys, make, reopen};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
@@ -42,10 +42,11 @@ fn spawn(role: &str, dir: &Path) -> Child {
 fn child() {
     let Ok(role) = env::var(ROLE) else { return };
     let dir = env::var_os(DIR).unwrap();
-    let max_file_bytes = if role == "append" { 30_000 } else { Options::default().max_file_bytes };
-    let (log, _) = Log::open(dir.as_ref(), &Options { max_file_bytes }).unwrap();
+    let max_file_bytes = if role.starts_with("append") { 30_000 } else { Options::default().max_file_bytes };
+    let keys = if role == "append sealed" { keys() } else { Keys::NONE };
+    let (log, _) = Log::open((dir.as_ref(), &keys), &Options { max_file_bytes, ..Options::default() }).unwrap();
     match role.as_str() {
-        "append" => append_forever(&log),
+        "append" | "append sealed" => append_forever(&log),
         "fill" => fill(&log),
         "hold" => {
             say("open");
@@ -88,15 +89,21 @@ fn append_forever(log: &Log) {
 #[test]
 fn what_was_acknowledged_survives_sigkill() {
     let logs = if env::var_os("BARTIZAN_TEST_LONG").is_some() { 50 } else { 1 };
-    (0..logs).for_each(kill_twenty_times);
+    (0..logs).for_each(|nth| kill_twenty_times(nth, "append", &Keys::NONE));
+}
+
+#[test]
+fn what_was_sealed_and_acknowledged_survives_sigkill() {
+    let logs = if env::var_os("BARTIZAN_TEST_LONG").is_some() { 50 } else { 1 };
+    (0..logs).for_each(|nth| kill_twenty_times(nth, "append sealed", &keys()));
 }
 
 /// In a log of its own, as all of it is read after each kill.
-fn kill_twenty_times(nth: u64) {
+fn kill_twenty_times(nth: u64, role: &str, keys: &Keys) {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
     for round in nth * 20..(nth + 1) * 20 {
-        let mut child = spawn("append", dir.path());
+        let mut child = spawn(role, dir.path());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, acknowledgements) = mpsc::channel();
         let listener = thread::spawn(move || {
@@ -116,14 +123,14 @@ fn kill_twenty_times(nth: u64) {
         listener.join().unwrap();
         acknowledged.extend(acknowledgements);
 
-        verify(dir.path(), None).unwrap();
-        let found: BTreeSet<_> = iter(dir.path()).unwrap().map(|record| record.unwrap().id).collect();
+        verify((dir.path(), keys), None).unwrap();
+        let found: BTreeSet<_> = iter((dir.path(), keys)).unwrap().map(|record| record.unwrap().id).collect();
         let missing: Vec<_> = acknowledged.difference(&found).collect();
         assert!(missing.is_empty(), "round {round}: {missing:?} were acknowledged and are gone");
     }
     assert!(acknowledged.len() > 100, "only {} entries", acknowledged.len());
-    reopen(dir.path());
-    assert!(verify(dir.path(), None).unwrap().files > 1);
+    reopen((dir.path(), keys));
+    assert!(verify((dir.path(), keys), None).unwrap().files > 1);
 }
 
 /// Fills the "disk", which is a limit on the size of files, then makes room and goes on.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_audit::{AuditError, Checkpoint, Fault, Known, Log, LogKey, Options, Problem, Proof, Report};
 use bartizan_audit::{iter, prove, verify, verify_against};
-use common::{append, id, make, quick, reopen};
+use common::{append, files_of, id, make, quick, reopen};
 use tempfile::TempDir;
 
 /// A log with so many entries of the test, closed.
@@ -38,16 +38,10 @@ fn note(dir: &Path) -> String {
     fs::read_to_string(dir.join("checkpoint")).unwrap()
 }
 
-/// All files of a folder, with those of folders in it.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 /// The log as it is on disk now, as a kill or a backup would leave it.
 fn copy(dir: &Path) -> TempDir {
     let to = quick();
-    for file in files(dir) {
+    for file in files_of(dir) {
         let place = to.path().join(file.strip_prefix(dir).unwrap());
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::copy(file, place).unwrap();
@@ -64,7 +58,7 @@ fn a_log_that_was_closed_has_all_entries_under_its_checkpoint() {
         reopen(dir.path());
         let later = verify(dir.path(), None).unwrap();
         assert_eq!((size(&later), &later.key), (entries + 2, &report.key), "the key stays");
-        let kept = files(&dir.path().join("tile")).len() as u64;
+        let kept = files_of(&dir.path().join("tile")).len() as u64;
         assert!(kept <= (entries + 2) / 256 + 2, "{kept} tiles of {entries} entries");
     }
 }
@@ -150,7 +144,7 @@ fn whoever_ends_has_all_under_a_checkpoint_first() {
 #[test]
 fn every_flipped_byte_of_a_checkpoint_and_of_the_tiles_is_detected() {
     let (dir, _) = log_of(300);
-    let tiles = files(&dir.path().join("tile"));
+    let tiles = files_of(&dir.path().join("tile"));
     assert_eq!(tiles.len(), 3, "{tiles:?}");
     for file in tiles.iter().chain([&dir.path().join("checkpoint")]) {
         let good = fs::read(file).unwrap();
@@ -286,7 +280,7 @@ fn what_is_missing_of_the_tree_is_made_anew_and_the_log_says_so() {
     check(|dir| fs::remove_file(dir.join("checkpoint")).unwrap(), "checkpoint was not there", true);
     check(|dir| fs::write(dir.join("checkpoint"), "nonsense").unwrap(), "checkpoint was not one of its key", true);
     check(|dir| fs::remove_dir_all(dir.join("tile")).unwrap(), "tile", true);
-    check(|dir| fs::write(files(&dir.join("tile/0/002.p")).pop().unwrap(), [0; 32]).unwrap(), "tile", true);
+    check(|dir| fs::write(files_of(&dir.join("tile/0/002.p")).pop().unwrap(), [0; 32]).unwrap(), "tile", true);
     check(|dir| fs::remove_file(dir.join("checkpoint.key")).unwrap(), "key was not there", false);
     // One that was written before there were any.
     let (dir, _) = log_of(5);
@@ -319,7 +313,7 @@ fn a_tile_that_is_full_and_needed_is_made_anew_as_well() {
             // The entries behind the checkpoint are there, and a later one is not.
             let killed = copy(dir.path());
             drop(log);
-            let mut tiles = files(&killed.path().join("tile/0"));
+            let mut tiles = files_of(&killed.path().join("tile/0"));
             tiles.sort();
             change(tiles.last().unwrap());
             assert!(verify(killed.path(), None).is_err());
@@ -423,7 +417,7 @@ fn a_start_after_a_kill_in_a_file_without_a_whole_line_takes_the_one_before() {
 #[test]
 fn a_start_after_a_kill_takes_the_entries_behind_the_checkpoint() {
     let dir = quick();
-    let (log, _) = Log::open(dir.path(), &Options { max_file_bytes: 20_000 }).unwrap();
+    let (log, _) = Log::open(dir.path(), &Options { max_file_bytes: 20_000, ..Options::default() }).unwrap();
     let mut number = 0;
     for burst in [1, 254, 3, 255, 256, 257, 10] {
         (0..burst).for_each(|_| {

@@ -19,7 +19,7 @@ use serde_json::json;
 #[test]
 fn eight_threads_write_one_chain_while_readers_look_on() {
     let dir = tempfile::tempdir().unwrap();
-    let (log, recovery) = Log::open(dir.path(), &Options { max_file_bytes: 20_000 }).unwrap();
+    let (log, recovery) = Log::open(dir.path(), &Options { max_file_bytes: 20_000, ..Options::default() }).unwrap();
     assert!(recovery.created);
     let done = AtomicBool::new(false);
     let seqs = thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn records_read_back() {
 fn the_last_entry_of_a_kind_is_found_from_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
-    let (log, _) = Log::open(dir, &Options { max_file_bytes: 4096 }).unwrap();
+    let (log, _) = Log::open(dir, &Options { max_file_bytes: 4096, ..Options::default() }).unwrap();
     let note = |number: u64, kind: &str| {
         // What a text holds is no kind.
         let fields = json!({"number": number, "text": "\",\"kind\":\"test.rare\""});
@@ -113,7 +113,7 @@ fn the_last_entry_of_a_kind_is_found_from_the_end() {
 #[test]
 fn reading_goes_on_where_it_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { max_file_bytes: 700 };
+    let options = Options { max_file_bytes: 700, ..Options::default() };
     make(dir.path(), 2, 700);
     let mut records = iter(dir.path()).unwrap();
     let mut seen = 0;
@@ -190,7 +190,7 @@ fn a_rotation_that_stopped_at_any_step_is_taken_up() {
 fn a_rotation_that_fails_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     // A directory in the way of the next file's name cannot be removed as a file.
-    let (log, _) = Log::open(dir.path(), &Options { max_file_bytes: 700 }).unwrap();
+    let (log, _) = Log::open(dir.path(), &Options { max_file_bytes: 700, ..Options::default() }).unwrap();
     fs::create_dir(dir.path().join("audit.next")).unwrap();
     for number in 0..10 {
         append(&log, number);

@@ -201,10 +201,23 @@ pub struct Audit {
     pub directory: PathBuf,
     /// The size at which a file is closed.
     pub max_file_bytes: u64,
+    /// Whether it is encrypted.
+    pub encrypt: bool,
+    /// The master key that it is encrypted with, and what was before.
+    pub key: AuditKey,
     /// Which messages wait until they are on disk.
     pub durable: Durable,
     /// Whether entries quote what messages and servers said.
     pub quotes: bool,
+}
+
+/// Where the master key of the audit log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditKey {
+    /// In this file, made when it is first needed.
+    File(PathBuf),
+    /// Whoever starts the gateway has it: 64 hexadecimal digits, or lines of a file of keys.
+    Given(Secret),
 }
 
 /// The program's own log.
@@ -355,7 +368,9 @@ fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) 
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
     tree::keep_only(&mut root, &["audit", "lock", "store"]);
-    for (table, keys) in [("audit", &["directory"][..]), ("lock", &["path"]), ("store", &["path", "key", "keyring"])] {
+    for (table, keys) in
+        [("audit", &["directory", "key"][..]), ("lock", &["path"]), ("store", &["path", "key", "keyring"])]
+    {
         if let Some(table) = tree::entry(&mut root, table) {
             tree::keep_only(table, keys);
         }
@@ -530,11 +545,11 @@ impl Reading<'_> {
     /// The places; none if something is wrong with them.
     fn places(&self, problems: &mut Problems) -> Option<Places> {
         let file: File = read(self.root, &[], problems)?;
-        let audit = self.audit(file.audit, problems)?.directory;
+        let Audit { directory: audit, key: audit_key, .. } = self.audit(file.audit, problems)?;
         let (lock, other_locks) = self.lock(file.lock.path);
         let store_keyring = self.store_key(&file.store, problems);
         let store = self.store(file.store.path);
-        Some(Places { audit, lock, other_locks, store, store_key: file.store.key, store_keyring })
+        Some(Places { audit, audit_key, lock, other_locks, store, store_key: file.store.key, store_keyring })
     }
 
     fn lock(&self, named: Option<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
@@ -701,7 +716,34 @@ impl Reading<'_> {
                 .help("set `directory` in [audit], or the environment variable HOME or BARTIZAN_HOME");
             return None;
         };
-        Some(Audit { directory, max_file_bytes, durable: table.durable, quotes: table.quotes })
+        let key = self.audit_key(table.key, &directory, problems);
+        Some(Audit {
+            directory,
+            max_file_bytes,
+            encrypt: table.encrypt,
+            key,
+            durable: table.durable,
+            quotes: table.quotes,
+        })
+    }
+
+    /// Where the master key of the log is: not in the directory of the log, which is copied as a whole.
+    fn audit_key(&self, given: Option<Secret>, directory: &Path, problems: &mut Problems) -> AuditKey {
+        let Some(key) = given else {
+            let home = self.environment.home().map(|home| home.join("audit.key"));
+            return AuditKey::File(home.unwrap_or_else(|| directory.with_extension("key")));
+        };
+        let is_key = |line: &str| {
+            let digits = line.trim().strip_prefix("bartizan-log-key-1:").unwrap_or(line.trim());
+            digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let text = key.expose().trim();
+        if text.is_empty() || !text.lines().all(is_key) {
+            problems
+                .error(tree::place(self.root, &["audit", "key"]), "a master key is 64 hexadecimal digits")
+                .help("such as `openssl rand -hex 32` prints; without `key` one is made in a file outside the log");
+        }
+        AuditKey::Given(key)
     }
 
     fn limits(&self, table: &LimitsTable, problems: &mut Problems) -> Limits {

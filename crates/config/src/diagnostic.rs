@@ -234,7 +234,8 @@ fn texts(node: &Node<'_>, path: &mut Vec<String>, out: &mut Vec<(Place, bool)>) 
 /// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server, or is
 /// a token, a secret of a client or of a sandbox, the key of a judge, or the master key.
 pub(crate) fn is_secret(path: &[String]) -> bool {
-    let secret: [&[&str]; 3] = [&["store", "key"], &["detection", "judge", "key"], &["guard", "secrets", "allow_key"]];
+    let secret: [&[&str]; 4] =
+        [&["audit", "key"], &["store", "key"], &["detection", "judge", "key"], &["guard", "secrets", "allow_key"]];
     if secret.iter().any(|secret| path.iter().eq(*secret)) {
         return true;
     }

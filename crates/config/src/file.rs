@@ -494,6 +494,11 @@ pub(crate) struct AuditTable {
     pub(crate) directory: Option<PathBuf>,
     /// A file that would grow beyond this is closed and the next one begun: 1 MiB at least.
     pub(crate) max_file_bytes: Size,
+    /// Whether it is encrypted, so that its files say nothing to whoever has them without the key.
+    pub(crate) encrypt: bool,
+    /// The master key that it is encrypted with: 64 hexadecimal digits, or lines of a file of keys. Without this it is in `audit.key` in
+    /// Bartizan's own directory, and made there when it is first needed.
+    pub(crate) key: Option<Secret>,
     /// Which messages wait until their entry is on disk, so that it survives a loss of power.
     pub(crate) durable: Durable,
     /// Whether entries quote the beginning of what was found hidden in a message, and a server's last lines on stderr;
@@ -503,7 +508,14 @@ pub(crate) struct AuditTable {
 
 impl Default for AuditTable {
     fn default() -> Self {
-        AuditTable { directory: None, max_file_bytes: Size(256 << 20), durable: Durable::default(), quotes: false }
+        AuditTable {
+            directory: None,
+            max_file_bytes: Size(256 << 20),
+            encrypt: true,
+            key: None,
+            durable: Durable::default(),
+            quotes: false,
+        }
     }
 }
 

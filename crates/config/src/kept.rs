@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bartizan_keyring::Name;
 
+use crate::config::AuditKey;
 use crate::secret::Secret;
 
 /// Where a file says that things are kept.
@@ -11,6 +12,8 @@ use crate::secret::Secret;
 pub struct Places {
     /// The directory of the audit log.
     pub audit: PathBuf,
+    /// Its master key.
+    pub audit_key: AuditKey,
     /// The lock file.
     pub lock: PathBuf,
     /// Other lock files that may be meant as well.

@@ -153,7 +153,7 @@ fn configuration(how: &How<'_>, listen: SocketAddr, admin: SocketAddr) -> String
         Mode::Observe => "observe",
     };
     let mut text = format!(
-        "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\nquotes = true\n"
+        "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\nencrypt = false\nquotes = true\n"
     );
     if !how.confined {
         text.push_str("\n[sandbox]\ndefault = \"none\"\n");

@@ -105,7 +105,7 @@ impl Drop for Control {
 
 /// Answers the operator from now on. Without it all else goes on, so that it cannot is only said.
 pub(crate) fn serve(gateway: &Arc<Gateway>) -> Option<Control> {
-    let directory = gateway.recorder.directory().to_owned();
+    let directory = gateway.recorder.log().dir().to_owned();
     let path = directory.join(SOCKET);
     // We hold the log, so whoever left it there is gone.
     std::fs::remove_file(&path).ok();

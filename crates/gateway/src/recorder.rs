@@ -7,11 +7,10 @@ mod known;
 mod strays;
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
+use bartizan_audit::{At, AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
 use bartizan_guard::{Direction, Event, Finding, Judged, Labels, Timestamp, plain_uri};
 use bartizan_mcp::{Document, Kind, PartKind, Rejection};
 use serde::Serialize;
@@ -76,12 +75,12 @@ struct Summary {
 }
 
 impl Recorder {
-    /// Opens the log in `directory`.
+    /// Opens the log.
     ///
     /// # Errors
     /// What the log says, or that there is no randomness for the digest key.
-    pub fn open(directory: &Path, options: &bartizan_audit::Options) -> Result<Recorder, AuditError> {
-        let (log, recovery) = Log::open(directory, options)?;
+    pub fn open<'a>(log: impl Into<At<'a>>, options: &bartizan_audit::Options) -> Result<Recorder, AuditError> {
+        let (log, recovery) = Log::open(log, options)?;
         if let Some(why) = recovery.anew {
             tracing::warn!("the tree over the audit log was made anew from its entries: {why}");
         }
@@ -242,11 +241,6 @@ impl Recorder {
             }
             appended => appended,
         }
-    }
-
-    /// Where the log is.
-    pub(crate) fn directory(&self) -> &Path {
-        self.log.dir()
     }
 
     /// Counts a request that was refused before anybody was identified; the id of the entry that will hold it, unless the
@@ -576,6 +570,7 @@ impl IdSource {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::LazyLock;
 
     use bartizan_guard::{Action, Pins, Principal, RuleSpec, ServerProfile, Severity, Verdict};

@@ -170,6 +170,8 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("admin", listens && !is_same_admin(started.admin.as_ref(), now.admin.as_ref())),
         ("audit.directory", listens && started.audit.directory != now.audit.directory),
         ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
+        ("audit.encrypt", started.audit.encrypt != now.audit.encrypt),
+        ("audit.key", started.audit.key != now.audit.key),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
         ("sign_in", listens && started.sign_in != now.sign_in),

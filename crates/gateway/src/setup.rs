@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use bartizan_audit::Level;
-use bartizan_config::{Config, Durable, SandboxLevel, Upstream as Place};
+use bartizan_audit::{AuditError, KeyFileError, Keys, Level};
+use bartizan_config::{Audit, AuditKey, Config, Durable, SandboxLevel, Upstream as Place};
 use bartizan_guard::{Pipeline, PipelineError, Settings};
 use bartizan_sandbox::{Environment, Launch, Level as Isolation};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -51,7 +51,7 @@ pub enum SetupError {
     Guards(#[from] PipelineError),
     /// The audit log cannot be opened.
     #[error(transparent)]
-    Audit(#[from] bartizan_audit::AuditError),
+    Audit(#[from] AuditError),
     /// What clients ask cannot be captured.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -171,8 +171,10 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     if !config.other_locks.is_empty() {
         return Err(SetupError::Locks(config.other_locks.iter().chain([&config.lock]).cloned().collect()));
     }
-    let options = bartizan_audit::Options { max_file_bytes: config.audit.max_file_bytes };
-    let recorder = Recorder::open(&config.audit.directory, &options)?;
+    let Audit { max_file_bytes, encrypt, .. } = config.audit;
+    let options = bartizan_audit::Options { max_file_bytes, seal: encrypt };
+    let keys = log_keys(&config.audit)?;
+    let recorder = Recorder::open((&*config.audit.directory, &keys), &options)?;
     recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
     let lock_option = if config.is_users { String::new() } else { lock_option(&config.lock) };
@@ -180,6 +182,25 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
         Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option), Database::of(config));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
+}
+
+/// The keys of the log that is to be written. One that is to be encrypted for the first time gets its master key here.
+fn log_keys(audit: &Audit) -> Result<Keys, AuditError> {
+    Ok(match &audit.key {
+        AuditKey::File(path) if audit.encrypt => Keys::kept(path, &audit.directory)?,
+        key => keys_to_read(key)?,
+    })
+}
+
+/// The keys that open a log, as far as they are there.
+///
+/// # Errors
+/// If they cannot be read, others may use their file, or it holds something else.
+pub fn keys_to_read(key: &AuditKey) -> Result<Keys, KeyFileError> {
+    match key {
+        AuditKey::File(path) => Ok(Keys::read(path)?.unwrap_or_default()),
+        AuditKey::Given(key) => Keys::given(key.expose(), "`key` under [audit]"),
+    }
 }
 
 /// What the log says of servers that are in force, and the isolation of the local one that is kept apart the least.

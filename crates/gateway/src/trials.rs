@@ -86,7 +86,7 @@ impl Trials {
     /// What the log says of the last trial, be it of this process or of one before; for later ones to be held against.
     #[must_use]
     pub fn last(&self) -> Option<Value> {
-        let found = bartizan_audit::last(self.0.recorder.directory(), TRIED, WITHIN);
+        let found = bartizan_audit::last(self.0.recorder.log().at(), TRIED, WITHIN);
         // What cannot be read is said by whoever verifies the log.
         found.ok().flatten()?.value().get_mut("baseline").map(Value::take)
     }

@@ -133,36 +133,66 @@ impl KeyFile {
         self.parse(text.lines(), &path.display().to_string()).map(Some)
     }
 
+    /// The keys in a file; a first one is made if it is not there. Of several processes that do this at once one makes it, and all have
+    /// the same.
+    ///
+    /// # Errors
+    /// As for [`KeyFile::read`], and if the file cannot be made.
+    pub fn read_or_make(self, path: &Path) -> Result<Vec<Named>, KeyFileError> {
+        if let Some(keys) = self.read(path)? {
+            return Ok(keys);
+        }
+        let failed = |error| KeyFileError::Io { path: path.to_owned(), error };
+        // Others that do this have a name of their own.
+        let number = random()?.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let mut own = path.as_os_str().to_owned();
+        own.push(format!(".new.{number:016x}"));
+        let own = PathBuf::from(own);
+        let made = self.generate()?;
+        let linked = self.put(&own, [&made]).and_then(|()| match fs::hard_link(&own, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        });
+        fs::remove_file(&own).ok();
+        linked.and_then(|()| sync_folder(path)).map_err(failed)?;
+        self.read(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Writes a new file of keys, and puts it on disk.
+    fn put<'a>(self, path: &Path, keys: impl IntoIterator<Item = &'a Named>) -> io::Result<()> {
+        // One that is there was left by a process that was killed.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        for key in keys {
+            file.write_all(self.line(key).as_bytes())?;
+        }
+        file.sync_all()
+    }
+
     /// Has a file hold these keys and no others: all of them, or what was there before, whenever the process or the machine ends.
     /// Whoever calls this is alone in doing so.
     ///
     /// # Errors
     /// If that fails; then the file is what it was.
     pub fn write<'a>(self, path: &Path, keys: impl IntoIterator<Item = &'a Named>) -> Result<(), KeyFileError> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
-        let written = (|| {
-            // One that is there was left by a process that was killed.
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-            for key in keys {
-                file.write_all(self.line(key).as_bytes())?;
-            }
-            file.sync_all()?;
-            fs::rename(&new, path)?;
-            // The name as well, before anything is sealed with what is behind it.
-            File::open(directory)?.sync_all()
-        })();
+        let written = self.put(&new, keys).and_then(|()| fs::rename(&new, path)).and_then(|()| sync_folder(path));
         written.map_err(|error| {
             fs::remove_file(&new).ok();
             KeyFileError::Io { path: path.to_owned(), error }
         })
     }
+}
+
+/// Puts the name of a file on disk, before anything is sealed with what is in it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
 }
 
 /// 32 bytes that nobody knows.
@@ -218,6 +248,18 @@ mod tests {
         assert_eq!(read[0].key.unseal("purpose", "owner", &sealed).unwrap().as_slice(), b"content");
         assert_eq!(read[1].key.unseal("purpose", "owner", &sealed), Err(Unopened::Form));
         assert_eq!(read[0].key.unseal("purpose", "other", &sealed), Err(Unopened::Broken));
+    }
+
+    #[test]
+    fn of_several_that_make_it_all_have_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let ids: Vec<_> = std::thread::scope(|scope| {
+            let make = || KEYS.read_or_make(&path).unwrap().iter().map(|key| key.key.id()).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|found| found.len() == 1 && *found == ids[0]), "{ids:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod filter;
 mod formats;
 mod ocsf;
 mod proof;
+mod rotate;
 mod seal;
 mod summary;
 mod tail;
@@ -47,6 +48,8 @@ enum Command {
     Prove(proof::Arguments),
     /// Puts what a Bartizan that was killed has left under a checkpoint, so that it can be proven and exported
     Seal(seal::Arguments),
+    /// Makes a new master key for logs that are encrypted
+    RotateKey(rotate::Arguments),
     /// Hands out entries as files, signed, as they were recorded or in a form that other systems read
     Export(export::Arguments),
     /// Shows the last entries
@@ -61,6 +64,7 @@ impl Arguments {
             Command::Verify(arguments) => arguments.run(),
             Command::Prove(arguments) => arguments.run(),
             Command::Seal(arguments) => arguments.run(),
+            Command::RotateKey(arguments) => arguments.run(),
             Command::Export(arguments) => arguments.run(),
             Command::Tail(arguments) => arguments.run(),
             Command::Summary(arguments) => arguments.run(),

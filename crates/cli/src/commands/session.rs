@@ -48,7 +48,7 @@ enum Command {
 #[derive(Args)]
 struct List {
     #[command(flatten)]
-    place: log::Place,
+    place: log::Where,
     /// Only those that are labelled
     #[arg(long)]
     labelled: bool,
@@ -62,7 +62,7 @@ struct One {
     /// The session, as the log names it, or the beginning of that
     session: String,
     #[command(flatten)]
-    place: log::Place,
+    place: log::Where,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -183,7 +183,7 @@ fn answered<T>(asking: impl Future<Output = Result<T, ControlError>>) -> Result<
 }
 
 /// The sessions of all gateways that were meant and run.
-fn sessions(place: &log::Place) -> Result<Vec<Held>, Failure> {
+fn sessions(place: &log::Where) -> Result<Vec<Held>, Failure> {
     let logs = place.directories()?;
     let (mut all, mut runs) = (Vec::new(), false);
     for log in &logs {
@@ -199,7 +199,7 @@ fn sessions(place: &log::Place) -> Result<Vec<Held>, Failure> {
     if runs { Ok(all) } else { Err(nothing_runs(place, &logs)) }
 }
 
-fn nothing_runs(place: &log::Place, logs: &[PathBuf]) -> Failure {
+fn nothing_runs(place: &log::Where, logs: &[PathBuf]) -> Failure {
     let shown = |path: &Path| inline(&path.display().to_string());
     let logs = logs.iter().map(|log| shown(log)).collect::<Vec<_>>().join(" or ");
     let help = match place.named() {

@@ -80,7 +80,7 @@ impl Arguments {
         }
     }
 
-    fn grant(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
+    fn grant(&self, directories: &[log::Directory], id: &str) -> Result<Outcome, Failure> {
         let story = soon(|| grant::Story::read(directories, id))?;
         let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}"), ""))?;
         let config = self.config_option_at(directories, story.last());
@@ -88,7 +88,7 @@ impl Arguments {
         self.tell(&Granted::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
     }
 
-    fn request(&self, directories: &[PathBuf], id: &str, can_be_key: bool) -> Result<Outcome, Failure> {
+    fn request(&self, directories: &[log::Directory], id: &str, can_be_key: bool) -> Result<Outcome, Failure> {
         let story = soon(|| Story::read(directories, id))?;
         let story = story.ok_or_else(|| {
             // Keys have capitals in their ids, and requests none.
@@ -102,7 +102,7 @@ impl Arguments {
     }
 
     /// What a command needs to find the configuration that was in force at that entry.
-    fn config_option_at(&self, directories: &[PathBuf], id: Option<Id>) -> String {
+    fn config_option_at(&self, directories: &[log::Directory], id: Option<Id>) -> String {
         let found = id.and_then(|id| look(directories, id).ok());
         config_option(found.as_ref().and_then(|(_, found)| found.before.as_ref()), self.place.config())
     }
@@ -124,7 +124,7 @@ impl Arguments {
         Ok(if broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
 
-    fn entry(&self, directories: &[PathBuf], id: Id) -> Result<Outcome, Failure> {
+    fn entry(&self, directories: &[log::Directory], id: Id) -> Result<Outcome, Failure> {
         let (directory, found) = look(directories, id).or_else(|failure| {
             if !is_recent(id) {
                 return Err(failure);
@@ -215,7 +215,7 @@ fn soon<T>(look: impl Fn() -> Result<Option<T>, Failure>) -> Result<Option<T>, F
 
 /// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it. With the entry
 /// comes what is wrong with the log up to there, and which log it is.
-fn look(directories: &[PathBuf], id: Id) -> Result<(&Path, Trace), Failure> {
+fn look(directories: &[log::Directory], id: Id) -> Result<(&log::Directory, Trace), Failure> {
     let mut failure = None;
     for directory in directories {
         match trace(directory, id, &IN_FORCE) {
@@ -227,7 +227,7 @@ fn look(directories: &[PathBuf], id: Id) -> Result<(&Path, Trace), Failure> {
     Err(failure.unwrap_or_else(|| none_has(directories, &format!("entry {id}"), "")))
 }
 
-fn none_has(directories: &[PathBuf], what: &str, help: &str) -> Failure {
+fn none_has(directories: &[log::Directory], what: &str, help: &str) -> Failure {
     let text = match directories {
         [one] => format!("the audit log in {} has no {what}", one.display()),
         several => several.iter().fold(format!("none of your audit logs has an {what}:"), |text, directory| {

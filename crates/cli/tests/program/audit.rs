@@ -699,7 +699,7 @@ fn what_is_handed_out_is_checked_wherever_it_is() {
         let mut other = said.clone();
         change.as_object().unwrap().iter().for_each(|(name, value)| other[name] = value.clone());
         let text = |_: &bartizan_audit::LogKey| format!("bartizan.audit.export/1\n{other}\n");
-        fs::write(&manifest, bartizan_audit::sign(log.as_ref(), text).unwrap()).unwrap();
+        fs::write(&manifest, bartizan_audit::sign(Path::new(&log), text).unwrap()).unwrap();
         let end = check(&key(&log)).status(i32::from(!is_ok));
         assert!(is_ok || end.stdout.contains("manifest: it"), "{change}: {}", end.stdout);
     }

@@ -137,7 +137,7 @@ impl Arguments {
         }
     }
 
-    fn export(&self, directory: &Path, part: &Path) -> Result<(Export, u64), Failure> {
+    fn export(&self, directory: &log::Directory, part: &Path) -> Result<(Export, u64), Failure> {
         let refused = |fault| refused(directory, &fault);
         // First whether it is there at all, so that one that is not is called that.
         iter(directory).map_err(refused)?;
@@ -177,7 +177,13 @@ impl Arguments {
     }
 
     /// Writes the entries that are asked for and among the first `size`, all of which have to be there.
-    fn write(&self, directory: &Path, records: &mut Records, size: u64, file: &mut Written) -> Result<Found, Failure> {
+    fn write(
+        &self,
+        directory: &log::Directory,
+        records: &mut Records,
+        size: u64,
+        file: &mut Written,
+    ) -> Result<Found, Failure> {
         let wanted = self.filter.wanted()?;
         let (mut found, mut reached) = (Found { known: Vec::new(), newer: 0 }, 0);
         formats::head(self.format, file)?;
@@ -219,7 +225,7 @@ impl Arguments {
 const SO_NEW: &str = "under no checkpoint yet. One is made each second while the log is open, and `bartizan audit seal` makes one \
                       where a Bartizan was killed";
 
-fn sign_manifest(directory: &Path, part: &Path, export: &mut Export) -> Result<(), Failure> {
+fn sign_manifest(directory: &log::Directory, part: &Path, export: &mut Export) -> Result<(), Failure> {
     let note = sign(directory, |key| {
         export.log = key.name().to_owned();
         // Plain texts and numbers are JSON whatever they are.
@@ -232,7 +238,7 @@ fn sign_manifest(directory: &Path, part: &Path, export: &mut Export) -> Result<(
 }
 
 /// Why nothing is handed out of a log.
-fn refused(directory: &Path, fault: &Fault) -> Failure {
+fn refused(directory: &log::Directory, fault: &Fault) -> Failure {
     if log::is_unreadable(fault) {
         return log::unreadable(directory, fault);
     }

@@ -46,11 +46,11 @@ impl Arguments {
         Err(match unread.as_slice() {
             [] => Failure::incomplete(format!("no log has an entry {}", self.id)),
             [(directory, fault)] if directories.len() == 1 => log::unreadable(directory, fault),
-            several => log::unread(&several.iter().map(|(place, _)| place.as_path()).collect::<Vec<_>>()),
+            several => log::unread(several.iter().map(|(place, _)| *place)),
         })
     }
 
-    fn tell(&self, directory: &Path, proof: &Proof) -> Result<Outcome, Failure> {
+    fn tell(&self, directory: &log::Directory, proof: &Proof) -> Result<Outcome, Failure> {
         let text = proof.to_string();
         let Some(out) = &self.out else {
             output::print(text.trim_end())?;
@@ -72,7 +72,7 @@ impl Arguments {
 }
 
 /// Why there is no proof of an entry that is there.
-fn unproven(directory: &Path, fault: &Fault) -> Failure {
+fn unproven(directory: &log::Directory, fault: &Fault) -> Failure {
     let place = directory.display();
     match fault.problem {
         Problem::NotYet { .. } => Failure::incomplete(format!(

@@ -1,8 +1,6 @@
 //! `bartizan audit seal`: a checkpoint over what a Bartizan that was killed has left without one.
 
-use std::path::Path;
-
-use bartizan_audit::{AuditError, Log, Options, iter};
+use bartizan_audit::{AuditError, Log, Options, is_sealed, iter};
 use clap::Args;
 
 use super::super::log;
@@ -45,8 +43,10 @@ impl Arguments {
 }
 
 /// Opens a log and closes it again, which puts all of it under a checkpoint; what was found.
-fn seal(directory: &Path) -> Result<String, AuditError> {
-    let (log, recovery) = match Log::open(directory, &Options::default()) {
+fn seal(directory: &log::Directory) -> Result<String, AuditError> {
+    // It stays what it is, plain or sealed.
+    let options = Options { seal: is_sealed(directory), ..Options::default() };
+    let (log, recovery) = match Log::open(directory, &options) {
         Err(AuditError::Locked { .. }) => return Ok("open; whoever writes to it makes checkpoints".to_owned()),
         opened => opened?,
     };

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use bartizan_audit::{Fault, Record, iter};
 use clap::Args;
@@ -136,7 +135,7 @@ impl Arguments {
         match unread.as_slice() {
             _ if is_broken => Ok(Outcome::Found),
             [] => Ok(Outcome::Clean),
-            several => Err(log::unread(&several.iter().map(|(place, _)| place.as_path()).collect::<Vec<_>>())),
+            several => Err(log::unread(several.iter().map(|(place, _)| *place))),
         }
     }
 }
@@ -191,7 +190,7 @@ impl Action {
 
 impl Sum {
     /// Counts what a log holds; what is wrong with it, if it can be read.
-    fn read(&mut self, directory: &Path, wanted: &Wanted<'_>) -> Result<Option<String>, Fault> {
+    fn read(&mut self, directory: &log::Directory, wanted: &Wanted<'_>) -> Result<Option<String>, Fault> {
         let (mut log, mut broken, mut any) = (iter(directory)?, None, false);
         for record in log.by_ref() {
             any = true;

@@ -1,7 +1,6 @@
 //! `bartizan audit tail`: the last entries of one log, or of all logs of the user in the order of time.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_audit::{Fault, Record, Records, iter};
@@ -51,7 +50,7 @@ pub(in super::super) struct TailEntry {
 
 /// One log, as far as it was read.
 struct End {
-    directory: PathBuf,
+    directory: log::Directory,
     log: Records,
     /// What is still to be shown.
     records: VecDeque<Record>,
@@ -85,7 +84,7 @@ impl Arguments {
             _ if ends.iter().any(|end| end.fault().is_some()) => Ok(Outcome::Found),
             [] => Ok(Outcome::Clean),
             [(directory, fault)] if ends.is_empty() => Err(log::unreadable(directory, fault)),
-            several => Err(log::unread(&several.iter().map(|(place, _)| place.as_path()).collect::<Vec<_>>())),
+            several => Err(log::unread(several.iter().map(|(place, _)| *place))),
         }
     }
 }
@@ -104,7 +103,7 @@ impl Arguments {
                 }
             }
             for directory in self.place.directories()? {
-                if ends.iter().all(|end| end.directory != directory) {
+                if ends.iter().all(|end| *end.directory != *directory) {
                     // One that is being made has no entry yet.
                     ends.extend(End::of(&directory, usize::MAX, wanted));
                 }
@@ -115,9 +114,9 @@ impl Arguments {
 }
 
 impl End {
-    fn of(directory: &Path, count: usize, wanted: &Wanted<'_>) -> Result<Self, Fault> {
+    fn of(directory: &log::Directory, count: usize, wanted: &Wanted<'_>) -> Result<Self, Fault> {
         let log = iter(directory)?;
-        let mut end = End { directory: directory.to_owned(), log, records: VecDeque::new(), broken: None };
+        let mut end = End { directory: directory.clone(), log, records: VecDeque::new(), broken: None };
         if end.read(count, wanted)? { Ok(end) } else { Err(log::without_entries(directory)) }
     }
 

@@ -52,7 +52,7 @@ impl Arguments {
         let checkpoint = self.checkpoint.as_deref().map(kept_checkpoint).transpose()?;
         let known = Known { head: self.head.as_ref(), checkpoint: checkpoint.as_deref(), key: self.key.as_ref() };
         let named = match self.directory {
-            Some(directory) => Some(log::directory(Some(directory), None)?),
+            Some(directory) => Some(self.place.opened(log::directory(Some(directory), None)?)?),
             None => self.place.named()?,
         };
         match named {
@@ -76,7 +76,7 @@ fn is_known(known: &Known<'_>) -> bool {
     known.head.is_some() || known.checkpoint.is_some() || known.key.is_some()
 }
 
-fn verify_log(directory: &Path, known: &Known<'_>, json: bool) -> Result<Outcome, Failure> {
+fn verify_log(directory: &log::Directory, known: &Known<'_>, json: bool) -> Result<Outcome, Failure> {
     let fault = match verify_against(directory, known) {
         Ok(report) => {
             if json { output::print_json(&Verified::whole(&report)) } else { output::print(&sentences(&report)) }?;
@@ -119,15 +119,15 @@ fn is_about_head(fault: &Fault) -> bool {
 }
 
 /// The same, once the entries behind the one that differs have been looked at as well.
-fn lacks_only_head(directory: &Path, fault: &Fault) -> bool {
+fn lacks_only_head(directory: &log::Directory, fault: &Fault) -> bool {
     is_about_head(fault) && verify(directory, None).is_ok()
 }
 
 /// Another log of the user that what was kept is of: nothing in a head says of which log it is.
-fn other_log_with(known: &Known<'_>, directory: &Path) -> Option<PathBuf> {
+fn other_log_with(known: &Known<'_>, directory: &log::Directory) -> Option<PathBuf> {
     let real = |place: &Path| place.canonicalize().ok();
     let others = log::users_own().into_iter().filter(|other| real(other) != real(directory));
-    others.into_iter().find(|other| verify_against(other, known).is_ok())
+    others.into_iter().find(|other| verify_against(&directory.beside(other), known).is_ok())
 }
 
 fn of_another_log(place: &Path) -> String {
@@ -135,7 +135,7 @@ fn of_another_log(place: &Path) -> String {
 }
 
 /// All logs of the user, each on a line of its own. A broken one weighs more than one that could not be read.
-fn verify_all(directories: &[PathBuf], known: &Known<'_>, json: bool) -> Result<Outcome, Failure> {
+fn verify_all(directories: &[log::Directory], known: &Known<'_>, json: bool) -> Result<Outcome, Failure> {
     let mut results: Vec<_> =
         directories.iter().map(|directory| (directory, verify_against(directory, known))).collect();
     // What was kept is of one log, and does not say of which.
@@ -146,7 +146,7 @@ fn verify_all(directories: &[PathBuf], known: &Known<'_>, json: bool) -> Result<
     let failure = match unread.as_slice() {
         [] => None,
         [(directory, fault)] if results.len() == 1 => Some(log::unreadable(directory, fault)),
-        several => Some(log::unread(&several.iter().map(|(directory, _)| directory.as_path()).collect::<Vec<_>>())),
+        several => Some(log::unread(several.iter().map(|(directory, _)| *directory))),
     };
     let ok = results.iter().all(|(_, result)| result.is_ok());
     let broken = !ok && unread.len() < results.iter().filter(|(_, result)| result.is_err()).count();
@@ -175,7 +175,7 @@ fn unread(result: &Result<Report, Fault>) -> Option<&Fault> {
     result.as_ref().err().filter(|fault| log::is_unreadable(fault))
 }
 
-fn line(directory: &Path, result: &Result<Report, Fault>) -> String {
+fn line(directory: &log::Directory, result: &Result<Report, Fault>) -> String {
     let place = directory.display();
     match result {
         Ok(report) => format!("ok: {place}: {}", sentences(report).trim_start_matches("ok: ").replace('\n', "; ")),
@@ -212,7 +212,7 @@ struct VerifiedOne {
 }
 
 impl VerifiedOne {
-    fn of(directory: &Path, result: Result<Report, Fault>) -> Self {
+    fn of(directory: &log::Directory, result: Result<Report, Fault>) -> Self {
         let log = result.map_or_else(|fault| Verified::broken(&fault, None), |report| Verified::whole(&report));
         VerifiedOne { directory: directory.display().to_string(), log }
     }

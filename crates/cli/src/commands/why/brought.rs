@@ -1,7 +1,6 @@
 //! By what else than their name somebody was judged: what the credential brought that their session was used with.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use bartizan_audit::{Id, iter};
 use schemars::JsonSchema;
@@ -30,7 +29,7 @@ pub(in super::super) struct Brought {
 impl Brought {
     /// What was recorded of the session before the entry, or after it if it is the message that began the session: all that
     /// is shown in one session brings the same.
-    pub(super) fn of(directory: &Path, id: Id, session: &str) -> Option<Brought> {
+    pub(super) fn of(directory: &log::Directory, id: Id, session: &str) -> Option<Brought> {
         if session.is_empty() {
             return None;
         }

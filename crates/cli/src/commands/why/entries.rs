@@ -1,7 +1,5 @@
 //! All that one log says of one thing, such as a request for approval.
 
-use std::path::{Path, PathBuf};
-
 use bartizan_audit::{Fault, Record, iter};
 
 use super::log;
@@ -17,7 +15,7 @@ pub(super) struct Entries {
 impl Entries {
     /// From the first log that has any; none if no log has. One that cannot be read matters only then.
     pub(super) fn read(
-        directories: &[PathBuf],
+        directories: &[log::Directory],
         is_about: impl Fn(&Record) -> bool,
     ) -> Result<Option<Entries>, Failure> {
         let mut failure = None;
@@ -31,7 +29,7 @@ impl Entries {
         failure.map_or(Ok(None), Err)
     }
 
-    fn of(directory: &Path, is_about: impl Fn(&Record) -> bool) -> Result<Entries, Fault> {
+    fn of(directory: &log::Directory, is_about: impl Fn(&Record) -> bool) -> Result<Entries, Fault> {
         let mut entries = Entries { all: Vec::new(), broken: None };
         let mut records = iter(directory)?;
         while let Some(record) = records.next() {

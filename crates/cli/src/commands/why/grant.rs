@@ -1,13 +1,13 @@
 //! What the logs say of what people let clients have: who agreed to what, and what became of it.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use bartizan_audit::{Id, Record, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::log::Directory;
 use super::entries::Entries;
 use crate::outcome::Failure;
 use crate::output::Paint;
@@ -41,7 +41,7 @@ pub(super) struct Story {
 
 impl Story {
     /// From the first log that has any; none if no log has.
-    pub(super) fn read(directories: &[PathBuf], id: &str) -> Result<Option<Story>, Failure> {
+    pub(super) fn read(directories: &[Directory], id: &str) -> Result<Option<Story>, Failure> {
         // Most entries are about something else, and are not worth reading as JSON.
         let is_about =
             |record: &Record| is_about(record) && record.text().contains(id) && text(&record.value(), "grant") == id;

@@ -1,7 +1,5 @@
 //! What the session was labelled with when something was decided, and by what.
 
-use std::path::Path;
-
 use bartizan_audit::{Id, Record, iter};
 use serde::Deserialize;
 
@@ -59,7 +57,7 @@ pub(super) enum From {
 
 impl From {
     /// The last entry before this one that labelled its session.
-    pub(super) fn of(directory: &Path, id: Id, entry: &Entry) -> Option<From> {
+    pub(super) fn of(directory: &log::Directory, id: Id, entry: &Entry) -> Option<From> {
         if entry.labels.is_empty() || entry.kind != "message" {
             return None;
         }

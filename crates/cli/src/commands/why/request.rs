@@ -1,13 +1,13 @@
 //! What the logs say of one request for approval: who asked, what for, who decided and how, and which call spent it.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use bartizan_audit::{Id, Record, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::log::Directory;
 use super::entries::Entries;
 use crate::outcome::Failure;
 use crate::output::Paint;
@@ -38,7 +38,7 @@ pub(super) struct Story {
 
 impl Story {
     /// From the first log that has any; none if no log has.
-    pub(super) fn read(directories: &[PathBuf], id: &str) -> Result<Option<Story>, Failure> {
+    pub(super) fn read(directories: &[Directory], id: &str) -> Result<Option<Story>, Failure> {
         let entries = Entries::read(directories, |record| is_about(record, id))?;
         Ok(entries.map(|Entries { all, broken }| Story {
             id: id.to_owned(),

@@ -14,7 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What the log says is read with what all suites share.
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "log"))
 DEBUG = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
 BARTIZAN = os.environ.get("BARTIZAN_BIN", str(DEBUG / "bartizan"))
 FIXTURE = os.environ.get("BARTIZAN_FIXTURE", str(pathlib.Path(BARTIZAN).with_name("bartizan-fixture")))

@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "log"))
 
 import auditlog  # noqa: E402
 

@@ -19,7 +19,7 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "recorded"), str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "recorded"), str(HERE.parent / "log"), str(HERE)]
 import processes  # noqa: E402
 import auditlog  # noqa: E402
 from ends import PATIENCE, Event, HttpClient, HttpServer, StdioClient, StdioServer  # noqa: E402

@@ -16,6 +16,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "log"))
+
+import auditlog  # noqa: E402
+
 PATIENCE = 60
 
 
@@ -141,12 +145,11 @@ class Home:
                               capture_output=True, text=True, timeout=PATIENCE)
 
     def logs(self):
-        return sorted({path.parent for path in self.path.rglob("*.jsonl")})
+        return auditlog.below(self.path)
 
     def entries(self):
         """All entries of all logs."""
-        lines = (line for log in self.logs() for file in sorted(log.glob("*.jsonl")) for line in file.read_bytes().split(b"\n")[:-1])
-        return [json.loads(line) for line in lines if line.strip()]
+        return auditlog.entries_below(self.path)
 
     def messages(self, **wanted):
         """The recorded messages that have all these fields."""

@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "log"), str(HERE)]
 
 import tlog  # noqa: E402
 import auditlog  # noqa: E402

@@ -187,11 +187,14 @@ pub(crate) fn without_entries(directory: &Path) -> Fault {
 /// Why a log that is not there or not readable is not, without its directory.
 pub(crate) fn obstacle(directory: &Path, fault: &Fault) -> String {
     match (&fault.problem, fault.line) {
-        (Problem::Empty, _) if emptied(directory, fault).is_some() => {
-            "its file is there and holds no entry, although each log begins with one; keep it, it is evidence"
-                .to_owned()
-        }
-        (Problem::Empty, _) => "there is no log, or it was removed".to_owned(),
+        (Problem::Empty, _) => match emptied(directory, fault) {
+            Some(file) => {
+                format!(
+                    "{file} is there and holds no entry, although each log begins with one; keep it, it is evidence"
+                )
+            }
+            None => "there is no log, or it was removed".to_owned(),
+        },
         // It is about the directory.
         (problem, 0) => problem.to_string(),
         _ => fault.to_string(),

@@ -412,7 +412,7 @@ mod tests {
     async fn a_log_that_its_writer_is_about_to_close_is_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("audit");
-        let text = format!("[audit]\ndirectory = \"{}\"\n", place.display());
+        let text = format!("[audit]\ndirectory = \"{}\"\nencrypt = false\n", place.display());
         let environment =
             Environment { variables: [].into(), directory: directory.path().to_owned(), now: Timestamp(0) };
         let config = Config::parse(&text, "test.toml", &environment).unwrap().0;

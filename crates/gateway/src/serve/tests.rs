@@ -123,7 +123,7 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
     let text =
         format!("[listen]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[server.one]\nurl = '{url}'\n");
     let file = home.path().join("bartizan.toml");
-    std::fs::write(&file, format!("[audit]\ndirectory = 'audit'\n{text}")).unwrap();
+    std::fs::write(&file, format!("[audit]\ndirectory = 'audit'\nencrypt = false\n{text}")).unwrap();
     let config = Config::load(&file).unwrap().0;
     let running = start(&config).await.unwrap();
     let policy = Policy {
@@ -166,7 +166,7 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
 async fn what_is_refused_without_a_message_is_counted_under_its_rule() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("bartizan.toml");
-    let text = "[audit]\ndirectory = 'audit'\n[listen]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+    let text = "[audit]\ndirectory = 'audit'\nencrypt = false\n[listen]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
                 [server.one]\nurl = 'http://127.0.0.1:1/'\n";
     std::fs::write(&file, text).unwrap();
     let config = Config::load(&file).unwrap().0;

@@ -323,17 +323,45 @@ def case_a_new_master_key_needs_no_stop():
         equal(len((gateway.home / "audit.key").read_text().split()), 2, "the one before is kept")
         some_calls(gateway, 30)
         check(settled(directory)["entries"] > before["entries"], "it goes on")
-        said = audit("rotate-key", "--drop-old", "--config", gateway.config, home=gateway.home, status=3, stderr=True)
+        said = audit("rotate-key", "--set-aside", "--config", gateway.config, home=gateway.home, status=3, stderr=True)
         check("is open" in said, said)
         there = lines(directory)
         gateway.stop()
-        audit("rotate-key", "--drop-old", "--config", gateway.config, home=gateway.home)
+        audit("rotate-key", "--set-aside", "--config", gateway.config, home=gateway.home)
+        equal((gateway.home / "audit.key.old").read_text(), (away / "old.key").read_text(), "no key is lost")
         equal(len((gateway.home / "audit.key").read_text().split()), 1, "it is not needed any more")
         equal(lines(directory)[: len(there)], there, "the same entries")
         audit("verify", directory, "--key", before["key"])
         # What was copied before opens with the key from before, and with no other.
         audit("verify", away / "audit", "--master-key", gateway.home / "audit.key", status=3)
         audit("verify", away / "audit", "--master-key", away / "old.key")
+
+
+def case_whoever_starts_it_may_give_the_key():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        keys = pathlib.Path(elsewhere) / "keys"
+        keys.touch(0o600)
+        keys.write_text("ab" * 32 + "\n")
+        with Gateway(SERVERS, f'[audit]\nkey = "file:{keys}"\n') as gateway:
+            directory = gateway.home / "audit"
+            some_calls(gateway, 10)
+            shown = lambda: [json.loads(line) for line in audit("tail", "--json", "--lines", 1000, "--config", gateway.config, home=gateway.home).splitlines()]  # noqa: E731
+            there = wait_for(lambda: (found := shown()) and any(entry.get("method") == "tools/list" for entry in found) and found, "it is read")
+            check(not (gateway.home / "audit.key").exists(), "none is made beside")
+            audit("verify", directory, status=3)
+            audit("verify", directory, "--master-key", keys)
+            # The next key comes before it, and both open what they wrapped, or wrap it anew.
+            audit("rotate-key", "--config", gateway.config, home=gateway.home, status=2)
+            keys.write_text("cd" * 32 + "\n" + "ab" * 32 + "\n")
+            gateway.again()
+            some_calls(gateway, 10)
+            wait_for(lambda: len(shown()) > len(there), "it goes on")
+            equal([entry["id"] for entry in shown()[: len(there)]], [entry["id"] for entry in there], "the same log")
+            keys.write_text("cd" * 32 + "\n")
+            audit("verify", "--config", gateway.config, home=gateway.home)
+            keys.write_text("ab" * 32 + "\n")
+            audit("verify", "--config", gateway.config, home=gateway.home, status=3)
+            keys.write_text("cd" * 32 + "\n")
 
 
 def case_a_log_that_was_plain_goes_on_encrypted():

@@ -33,7 +33,7 @@ ARROWS = {
     "store": {"keyring", "seal"},
     "flow": {"mcp"},
     "guard": {"mcp", "detect", "flow", "policy", "pseudonym"},
-    "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx", "reach"},
+    "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx", "reach", "seal"},
     "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "reach", "egress", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "redteam": {"demo", "gateway", "config", "guard", "identity", "store"},

@@ -126,6 +126,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
+/// Makes a folder and those that it is in, the names of which are then on disk.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(folder);
+    make_folder(above)?;
+    DirBuilder::new().mode(0o700).create(folder)?;
+    sync_folder(above)
+}
+
 /// Puts the names in a folder on disk, where the file system can do so.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Some can not, and say so like this.

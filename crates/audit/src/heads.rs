@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 use crate::error::AuditError;
 use crate::fault::{Fault, Problem};
 use crate::files;
-use crate::keys::{self, At};
+use crate::keys::{self, At, Closed};
 use crate::note::{self, Checkpoint, LogKey, Signer};
+use crate::sealed::Rewrapped;
 use crate::sync::Syncer;
 use crate::tiles::Tiles;
 use crate::tree::{Edge, Hash, Tile};
@@ -275,21 +276,21 @@ pub(crate) fn keep_key(log: At<'_>, text: &str) -> Result<(), AuditError> {
     files::replace(&path, text.as_bytes()).map_err(|source| AuditError::Io { action: "create", path, source })
 }
 
-/// Has the key that is kept be wrapped with the newest master key, if there is one; whether it was another way.
-pub(crate) fn rewrap_key(log: At<'_>) -> Result<bool, AuditError> {
+/// Has the key that is kept be wrapped with the newest master key.
+pub(crate) fn rewrap_key(log: At<'_>) -> Result<Rewrapped, AuditError> {
     let path = log.dir.join(KEY);
-    if log.keys.is_none() || keys::is_newest(&path, log.keys) || !path.exists() {
-        return Ok(false);
+    if keys::is_newest(&path, log.keys) || !path.exists() {
+        return Ok(Rewrapped::default());
     }
-    let text =
-        files::read(&path, 4096).map_err(|source| AuditError::Io { action: "read", path: path.clone(), source })?;
-    let text = Zeroizing::new(text);
-    let plain = match keys::sealed(&text) {
-        Some(sealed) => keys::open(&path, log.keys, WRAPPED, &sealed)?,
+    let text = files::read(&path, 4096);
+    let text = Zeroizing::new(text.map_err(|source| AuditError::Io { action: "read", path: path.clone(), source })?);
+    let plain = match keys::sealed(&text).map(|sealed| keys::open(&path, log.keys, WRAPPED, &sealed)) {
         None => text,
+        Some(Err(Closed::Key { .. })) => return Ok(Rewrapped { anew: 0, left: 1 }),
+        Some(opened) => opened?,
     };
     keys::wrap(&path, log.keys, WRAPPED, &plain)?;
-    Ok(true)
+    Ok(Rewrapped { anew: 1, left: 0 })
 }
 
 /// The note that is the newest checkpoint of a log, if it has one. What is no text of that length is none.

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::files;
 
 /// How the keys of logs are kept.
-const KEYS: KeyFile = KeyFile { mark: "bartizan-log-key-1:", kind: "master key of the log" };
+const KEYS: KeyFile = KeyFile::LOG;
 
 /// How a file begins that holds something wrapped.
 const MARK: &str = "bartizan-wrapped-1 ";
@@ -72,38 +72,36 @@ impl Keys {
     /// # Errors
     /// If a line is neither, or there is none.
     pub fn given(text: &str, place: &str) -> Result<Keys, KeyFileError> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let read = |line: &str| match line.strip_prefix(KEYS.mark) {
-            Some(digits) => KEYS.given(digits, place),
-            None => KEYS.given(line, place),
-        };
-        let keys = lines.map(read).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(KeyFileError::Unfit { place: place.to_owned(), why: "it holds no key".to_owned() });
-        }
-        Ok(Keys::of(keys))
+        KEYS.given_lines(text, place).map(Keys::of)
     }
 
-    /// Puts a new key before those in a file, and returns them all.
+    /// Puts a new key before those in a file, and returns them all; nothing if there is no file, which would look as if it were the
+    /// one that was lost.
     ///
     /// # Errors
     /// As for [`Keys::kept`]; then the file is what it was.
-    pub fn renew(path: &Path) -> Result<Keys, KeyFileError> {
-        let mut keys = KEYS.read(path)?.unwrap_or_default();
+    pub fn renew(path: &Path) -> Result<Option<Keys>, KeyFileError> {
+        let Some(mut keys) = KEYS.read(path)? else { return Ok(None) };
         keys.insert(0, KEYS.generate()?);
         KEYS.write(path, &keys)?;
-        Ok(Keys::of(keys))
+        Ok(Some(Keys::of(keys)))
     }
 
-    /// Takes all keys but the first out of a file. What only they open is lost.
+    /// Moves all keys but the first from a file to another one beside it, which is then named: nobody knows of every log and copy that
+    /// they open.
     ///
     /// # Errors
-    /// As for [`Keys::kept`]; then the file is what it was.
-    pub fn drop_old(path: &Path) -> Result<(), KeyFileError> {
-        match KEYS.read(path)?.as_deref() {
-            Some([first, _, ..]) => KEYS.write(path, [first]),
-            _ => Ok(()),
-        }
+    /// As for [`Keys::kept`]; then all keys are still in one of the files.
+    pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, KeyFileError> {
+        let keys = KEYS.read(path)?.unwrap_or_default();
+        let Some((first, old)) = keys.split_first().filter(|(_, old)| !old.is_empty()) else { return Ok(None) };
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".old");
+        let aside = PathBuf::from(aside);
+        let before = KEYS.read(&aside)?.unwrap_or_default();
+        KEYS.write(&aside, old.iter().chain(&before))?;
+        KEYS.write(path, [first])?;
+        Ok(Some(aside))
     }
 
     fn of(keys: Vec<Named>) -> Keys {

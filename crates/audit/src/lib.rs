@@ -61,6 +61,7 @@ pub use read::{Record, Records, Trace, find, iter, last, trace};
 pub use receipt::{Level, Receipt};
 pub use recover::{Recovery, Torn};
 pub use refusals::{ReasonCount, RefusalCounter, RefusalSummary, SourceCount};
+pub use sealed::Rewrapped;
 pub use sync::Pending;
 pub use time::rfc3339;
 pub use verify::{Known, Report, verify, verify_against};

@@ -19,7 +19,7 @@ use crate::id::Id;
 use crate::keys::{At, Keys};
 use crate::receipt::Receipt;
 use crate::recover::{self, KEY, OPENED, Recovery, Torn};
-use crate::sealed;
+use crate::sealed::{self, Rewrapped};
 use crate::sync::{Pending, Syncer};
 use crate::writer::Writer;
 
@@ -218,15 +218,18 @@ impl Log {
     }
 }
 
-/// Wraps the keys of a log's files, and of its checkpoints, with the newest of its keys, also while it is written; how many those
-/// were.
+/// Wraps the keys of a log's files, and of its checkpoints, with the newest of its keys, also while it is written. Without keys nothing
+/// is done.
 ///
 /// # Errors
 /// If one cannot be read or written. Those before it are wrapped anew then, and none is lost.
-pub fn rewrap<'a>(log: impl Into<At<'a>>) -> Result<usize, AuditError> {
+pub fn rewrap<'a>(log: impl Into<At<'a>>) -> Result<Rewrapped, AuditError> {
     let log = log.into();
-    let is_wrapped = heads::rewrap_key(log)?;
-    Ok(sealed::rewrap(log.dir, log.keys)? + usize::from(is_wrapped))
+    if log.keys.is_none() {
+        return Ok(Rewrapped::default());
+    }
+    let (own, files) = (heads::rewrap_key(log)?, sealed::rewrap(log.dir, log.keys)?);
+    Ok(Rewrapped { anew: own.anew + files.anew, left: own.left + files.left })
 }
 
 /// Whether somebody has the log in `dir` open for writing.

@@ -12,13 +12,14 @@
 //!
 //! No nonce is used twice with a key: each start draws eight bytes, and counts in the other four.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bartizan_seal::{Unopened, random};
+use memchr::memchr2;
 
 use crate::chain::to_hex;
 use crate::entry::MAX_ENTRY_BYTES;
@@ -72,7 +73,7 @@ impl LineKey {
         let (id, bytes) = (random().map_err(broken)?, random().map_err(broken)?);
         let id = to_hex(id.get(..ID).unwrap_or_default());
         let path = path(dir, &id);
-        make_folder(&dir.join(FOLDER)).map_err(failed)?;
+        files::make_folder(&dir.join(FOLDER)).map_err(failed)?;
         keys::wrap(&path, keys, &id, bytes.as_slice())?;
         file.write_all_at(format!("{MARK}{id}\n").as_bytes(), 0).and_then(|()| file.sync_data()).map_err(failed)?;
         LineKey::new(bytes.as_slice()).map_err(broken)
@@ -86,22 +87,20 @@ impl LineKey {
         LineKey::new(&bytes).map_err(|error| Closed::Changed { place: path.display().to_string(), error })
     }
 
-    /// Puts a line, with its newline, sealed into `out`.
-    pub(crate) fn seal(&mut self, line: &[u8], room: &mut Vec<u8>, out: &mut Vec<u8>) -> io::Result<()> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
+    /// Puts a line, with its newline, sealed into `out`. The line is used up.
+    pub(crate) fn seal(&mut self, line: &mut Vec<u8>, out: &mut Vec<u8>) -> io::Result<()> {
+        line.pop_if(|last| *last == b'\n');
         // It counts also where the line is not written in the end.
         let used = self.used.checked_add(1).ok_or_else(|| io::Error::other("the key of the file is used up"))?;
         let mut nonce = [0; NONCE_LEN];
         nonce.iter_mut().zip(self.start.iter().chain(&self.used.to_be_bytes())).for_each(|(to, from)| *to = *from);
         self.used = used;
-        room.clear();
-        room.extend_from_slice(line);
         let nonced = Nonce::assume_unique_for_key(nonce);
-        let sealed = self.key.seal_in_place_append_tag(nonced, Aad::empty(), room);
+        let sealed = self.key.seal_in_place_append_tag(nonced, Aad::empty(), line);
         sealed.map_err(|_| io::Error::other("it cannot be sealed"))?;
         out.clear();
         escape(&nonce, out);
-        escape(room, out);
+        escape(line, out);
         out.push(b'\n');
         Ok(())
     }
@@ -122,7 +121,7 @@ impl LineKey {
 /// Copies bytes, with those that mean something to whoever looks for lines replaced.
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\n' || byte == ESCAPE) {
+    while let Some(at) = memchr2(b'\n', ESCAPE, rest) {
         let (plain, after) = rest.split_at(at);
         out.extend_from_slice(plain);
         out.extend_from_slice(&[ESCAPE, if after.first() == Some(&b'\n') { NEWLINE } else { ESCAPED }]);
@@ -134,7 +133,7 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 /// Puts back what was replaced; nothing if that is not how it is written, of which there is one way.
 fn unescape(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\n' || byte == ESCAPE) {
+    while let Some(at) = memchr2(b'\n', ESCAPE, rest) {
         let (plain, after) = rest.split_at(at);
         out.extend_from_slice(plain);
         out.push(match after {
@@ -165,25 +164,23 @@ fn path(dir: &Path, id: &str) -> PathBuf {
     dir.join(FOLDER).join(id)
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => folder.parent().map_or(Ok(()), files::sync_folder),
-    }
+/// What became of what is wrapped in a log.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Rewrapped {
+    /// Keys that are wrapped with the newest master key now, and were with another one.
+    pub anew: usize,
+    /// Keys that stay as they are, as the master key that opens them is not there.
+    pub left: usize,
 }
 
-/// Wraps the keys of all files of a log with the newest key, where another one that is there does so, and says how many those were.
-pub(crate) fn rewrap(dir: &Path, keys: &Keys) -> Result<usize, Closed> {
+/// Wraps the keys of all files of a log with the newest key, where another one that is there does so.
+pub(crate) fn rewrap(dir: &Path, keys: &Keys) -> Result<Rewrapped, Closed> {
     let failed = |error| Closed::Io { place: dir.join(FOLDER).display().to_string(), error };
+    let mut done = Rewrapped::default();
     let entries = match fs::read_dir(dir.join(FOLDER)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(done),
         entries => entries.map_err(failed)?,
     };
-    let mut count = 0;
-    if keys.is_none() {
-        return Ok(0);
-    }
     for entry in entries {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -192,14 +189,16 @@ pub(crate) fn rewrap(dir: &Path, keys: &Keys) -> Result<usize, Closed> {
             continue;
         }
         match keys::unwrap(&path, keys, name) {
-            Ok(plain) => keys::wrap(&path, keys, name, &plain)?,
+            Ok(plain) => {
+                keys::wrap(&path, keys, name, &plain)?;
+                done.anew += 1;
+            }
             // Whoever reads that file is told.
-            Err(Closed::Key { .. }) => continue,
+            Err(Closed::Key { .. }) => done.left += 1,
             Err(closed) => return Err(closed),
         }
-        count += 1;
     }
-    Ok(count)
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -216,9 +215,9 @@ mod tests {
         #[test]
         fn what_is_sealed_opens_and_has_no_newline(line in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut key = key();
-            let (mut room, mut sealed, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut sealed, mut opened) = (Vec::new(), Vec::new());
             let line: Vec<u8> = line.into_iter().filter(|byte| *byte != b'\n').collect();
-            key.seal(&[&*line, b"\n"].concat(), &mut room, &mut sealed).unwrap();
+            key.seal(&mut [&*line, b"\n"].concat(), &mut sealed).unwrap();
             prop_assert_eq!(sealed.pop(), Some(b'\n'));
             prop_assert!(!sealed.contains(&b'\n'));
             key.open(&sealed, &mut opened).unwrap();
@@ -245,17 +244,17 @@ mod tests {
     #[test]
     fn no_nonce_is_used_twice() {
         let (mut first, mut second) = (key(), key());
-        let (mut room, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        let mut seen = std::collections::BTreeSet::new();
         for key in [&mut first, &mut second] {
             for _ in 0..1000 {
                 let (mut out, mut plain) = (Vec::new(), Vec::new());
-                key.seal(b"the same\n", &mut room, &mut out).unwrap();
+                key.seal(&mut b"the same\n".to_vec(), &mut out).unwrap();
                 out.pop();
                 unescape(&out, &mut plain).unwrap();
                 assert!(seen.insert(plain[..NONCE_LEN].to_vec()));
             }
         }
         first.used = u32::MAX;
-        assert!(first.seal(b"x\n", &mut room, &mut Vec::new()).is_err());
+        assert!(first.seal(&mut b"x\n".to_vec(), &mut Vec::new()).is_err());
     }
 }

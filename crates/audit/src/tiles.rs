@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::files;
@@ -105,19 +104,8 @@ fn partial(full: &Path, width: usize) -> PathBuf {
 
 /// Writes a tile as a whole, in folders that are made for it.
 fn write(path: &Path, hashes: &[Hash]) -> io::Result<()> {
-    path.parent().map_or(Ok(()), make_folder)?;
+    path.parent().map_or(Ok(()), files::make_folder)?;
     files::replace(path, hashes.as_flattened())
-}
-
-/// Makes a folder and those that it is in, the names of which are then on disk.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(folder);
-    make_folder(above)?;
-    fs::DirBuilder::new().mode(0o700).create(folder)?;
-    files::sync_folder(above)
 }
 
 #[cfg(test)]

@@ -35,9 +35,8 @@ pub(crate) struct Writer {
     head: Head,
     /// The line being made; kept to save an allocation for each.
     buffer: Vec<u8>,
-    /// The same as it is sealed, and what is needed for that.
+    /// The same as it is sealed.
     sealed: Vec<u8>,
-    room: Vec<u8>,
     /// A failed write may have left bytes behind `length`; they go before anything else is written.
     untidy: bool,
     /// The last append failed for want of the machine, not for a fault in the entry.
@@ -74,7 +73,6 @@ impl Writer {
             head,
             buffer: Vec::with_capacity(4096),
             sealed: Vec::new(),
-            room: Vec::new(),
             untidy: false,
             failed: false,
             removed: false,
@@ -134,7 +132,7 @@ impl Writer {
         }
         let line = match &mut self.key {
             Some(key) => {
-                key.seal(&self.buffer, &mut self.room, &mut self.sealed).map_err(AuditError::Write)?;
+                key.seal(&mut self.buffer, &mut self.sealed).map_err(AuditError::Write)?;
                 &self.sealed
             }
             None => &self.buffer,
@@ -191,8 +189,8 @@ impl Writer {
         }
     }
 
-    /// A crash between any two of these steps leaves a log that opens again: what is named `audit.next` is empty and
-    /// is thrown away, and a log may lack a current file.
+    /// A crash between any two of these steps leaves a log that opens again: what is named `audit.next` has no
+    /// entry and is thrown away, and a log may lack a current file.
     fn next_file(&mut self) -> io::Result<(File, Option<LineKey>, Arc<dyn Target>)> {
         let is_sealed = self.key.is_some();
         let (current, next) = (self.dir.join(files::current(is_sealed)), self.dir.join(files::NEXT));

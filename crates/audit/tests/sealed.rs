@@ -225,13 +225,15 @@ fn a_new_key_wraps_what_there_is_and_the_old_one_opens_what_was_copied_before() 
         fs::copy(file, to).unwrap();
     }
 
-    let both = Keys::renew(&path).unwrap();
+    assert!(Keys::renew(&place.path().join("none")).unwrap().is_none(), "none is made where one may be lost");
+    let both = Keys::renew(&path).unwrap().unwrap();
     assert_eq!(both.names().skip(1).collect::<Vec<_>>(), old.names().collect::<Vec<_>>());
     let (log, _) = open((dir.path(), &both), 2_000, true);
     (20..40).for_each(|number| _ = append(&log, number));
     let head = log.head();
     drop(log);
-    Keys::drop_old(&path).unwrap();
+    let aside = Keys::set_aside(&path).unwrap().unwrap();
+    assert_eq!(Keys::set_aside(&path).unwrap(), None);
     let new = Keys::read(&path).unwrap().unwrap();
     assert_eq!(new.names().count(), 1);
     verify((dir.path(), &new), Some(&head)).unwrap();
@@ -240,6 +242,12 @@ fn a_new_key_wraps_what_there_is_and_the_old_one_opens_what_was_copied_before() 
 
     assert!(verify((backup.path(), &new), None).is_err());
     assert_eq!(verify((backup.path(), &old), None).unwrap().entries, 21);
+    // Of several that were set aside none is lost.
+    Keys::renew(&path).unwrap();
+    Keys::set_aside(&path).unwrap();
+    let aside = Keys::read(&aside).unwrap().unwrap();
+    assert_eq!(aside.names().collect::<Vec<_>>(), new.names().chain(old.names()).collect::<Vec<_>>());
+    assert_eq!(verify((backup.path(), &aside), None).unwrap().entries, 21);
 }
 
 #[test]

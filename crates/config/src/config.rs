@@ -15,6 +15,7 @@ use bartizan_guard::guards::rate;
 use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
 use bartizan_keyring::Name;
 use bartizan_policy::Ways;
+use bartizan_seal::KeyFile;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -210,6 +211,9 @@ pub struct Audit {
     /// Whether entries quote what messages and servers said.
     pub quotes: bool,
 }
+
+/// What the file of the master key of audit logs is called, in Bartizan's own directory.
+pub const AUDIT_KEY: &str = "audit.key";
 
 /// Where the master key of the audit log is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -730,15 +734,10 @@ impl Reading<'_> {
     /// Where the master key of the log is: not in the directory of the log, which is copied as a whole.
     fn audit_key(&self, given: Option<Secret>, directory: &Path, problems: &mut Problems) -> AuditKey {
         let Some(key) = given else {
-            let home = self.environment.home().map(|home| home.join("audit.key"));
+            let home = self.environment.home().map(|home| home.join(AUDIT_KEY));
             return AuditKey::File(home.unwrap_or_else(|| directory.with_extension("key")));
         };
-        let is_key = |line: &str| {
-            let digits = line.trim().strip_prefix("bartizan-log-key-1:").unwrap_or(line.trim());
-            digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        let text = key.expose().trim();
-        if text.is_empty() || !text.lines().all(is_key) {
+        if KeyFile::LOG.given_lines(key.expose(), "audit.key").is_err() {
             problems
                 .error(tree::place(self.root, &["audit", "key"]), "a master key is 64 hexadecimal digits")
                 .help("such as `openssl rand -hex 32` prints; without `key` one is made in a file outside the log");

@@ -49,7 +49,7 @@ pub use approval::{Approval, StepUp};
 pub use bartizan_keyring::Name as KeyringName;
 pub use capture::Capture;
 pub use config::{
-    Admin, Audit, AuditKey, Auth, Config, Environment, Limits, Listen, Log, OneServer, OwnProfiles, SignIn,
+    AUDIT_KEY, Admin, Audit, AuditKey, Auth, Config, Environment, Limits, Listen, Log, OneServer, OwnProfiles, SignIn,
 };
 pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use detection::{Detection, Judge, ResponseFormat};

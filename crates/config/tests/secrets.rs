@@ -1,7 +1,7 @@
 //! Whatever else a file holds: its secrets are in no message and in no debug output.
 #![cfg(test)]
 
-use bartizan_config::{Config, Environment};
+use bartizan_config::{AuditKey, Config, Environment};
 use bartizan_guard::Timestamp;
 use proptest::prelude::*;
 
@@ -98,15 +98,22 @@ fn a_configuration_shows_no_secret_of_a_good_file() {
 fn a_master_key_is_shown_nowhere_whether_it_is_one_or_not() {
     let key = "5ec2e7".repeat(11).split_off(2);
     for (text, good) in [(key.clone(), true), (format!(" {key}\n"), true), (key.split_at(60).0.to_owned(), false)] {
-        for (written, variable) in [("${V}", &*text), (text.trim(), "")] {
+        let written = [("${V}", &*text), (text.trim(), "")];
+        for (table, (written, variable)) in
+            ["store", "audit"].into_iter().flat_map(|table| written.map(|way| (table, way)))
+        {
             let environment = Environment {
                 variables: [("V".to_owned(), variable.to_owned()), ("HOME".to_owned(), "/h".to_owned())].into(),
                 directory: "/etc".into(),
                 now: Timestamp(0),
             };
-            let shown = match Config::parse(&format!("[store]\nkey = '{written}'\n"), "test.toml", &environment) {
+            let shown = match Config::parse(&format!("[{table}]\nkey = '{written}'\n"), "test.toml", &environment) {
                 Ok((config, _)) => {
-                    assert!(good && config.store_key.as_ref().unwrap().expose().trim() == key, "{text}");
+                    let given = match (&config.store_key, &config.audit.key) {
+                        (Some(given), AuditKey::File(_)) | (None, AuditKey::Given(given)) => given,
+                        other => panic!("{other:?}"),
+                    };
+                    assert!(good && given.expose().trim() == key, "{text}");
                     format!("{config:?}")
                 }
                 Err(found) => {

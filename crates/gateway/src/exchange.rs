@@ -499,7 +499,7 @@ mod tests {
     async fn link(home: &std::path::Path, address: std::net::SocketAddr) -> Arc<Link> {
         let (file, lock) = (home.join("bartizan.toml"), home.join("mcp.lock"));
         let text = format!(
-            "[server.one]\nurl = \"http://{address}/mcp\"\n[audit]\ndirectory = {home:?}\n[lock]\npath = {lock:?}\n"
+            "[server.one]\nurl = \"http://{address}/mcp\"\n[audit]\ndirectory = {home:?}\nencrypt = false\n[lock]\npath = {lock:?}\n"
         );
         std::fs::write(&file, text).unwrap();
         let (config, _) = bartizan_config::Config::load(&file).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bartizan_config::{AuditKey, Config, Http, Server, Upstream};
+use bartizan_config::{AUDIT_KEY, AuditKey, Config, Http, Server, Upstream};
 use bartizan_demo::{Client, ClientError, Hello};
 use bartizan_gateway::serve::{self, Running, ServeError};
 use bartizan_guard::guards::{flow, output_anomaly, rate};
@@ -142,7 +142,7 @@ fn tried(config: &Config, home: &Path, servers: &StandIn, untried: &[&str]) -> R
     tried.audit.max_file_bytes = u64::MAX;
     // It is read here and gone when the trial is over.
     tried.audit.encrypt = false;
-    tried.audit.key = AuditKey::File(home.join("audit.key"));
+    tried.audit.key = AuditKey::File(home.join(AUDIT_KEY));
     tried.audit.durable = bartizan_config::Durable::Never;
     tried.lock = home.join("mcp.lock");
     tried.other_locks = Vec::new();

@@ -58,6 +58,9 @@ pub enum KeyFileError {
 }
 
 impl KeyFile {
+    /// Master keys of audit logs.
+    pub const LOG: KeyFile = KeyFile { mark: "bartizan-log-key-1:", kind: "master key of the log" };
+
     /// A new key.
     ///
     /// # Errors
@@ -74,6 +77,18 @@ impl KeyFile {
         let unfit =
             || KeyFileError::Unfit { place: place.to_owned(), why: "it has to be 64 hexadecimal digits".to_owned() };
         Ok(self.named(unhex(text.trim()).ok_or_else(unfit)?)?)
+    }
+
+    /// The keys that are given a line each: 64 hexadecimal digits, or a line of a file of keys.
+    ///
+    /// # Errors
+    /// If a line is neither, or there is none.
+    pub fn given_lines(self, text: &str, place: &str) -> Result<Vec<Named>, KeyFileError> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let given = lines.map(|line| self.given(line.strip_prefix(self.mark).unwrap_or(line), place));
+        let keys = given.collect::<Result<Vec<_>, _>>()?;
+        let none = || KeyFileError::Unfit { place: place.to_owned(), why: "it holds no key".to_owned() };
+        if keys.is_empty() { Err(none()) } else { Ok(keys) }
     }
 
     fn named(self, bytes: Zeroizing<[u8; 32]>) -> Result<Named, Unopened> {

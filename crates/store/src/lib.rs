@@ -24,6 +24,7 @@ mod store;
 pub mod upstream_tokens;
 pub mod web_sessions;
 
+pub use bartizan_seal::Unopened;
 pub use error::{Result, StoreError};
 pub use events::{Change, Event};
 pub use revision::Revision;

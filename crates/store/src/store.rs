@@ -15,7 +15,7 @@ use crate::look::Look;
 use crate::place::Place;
 use crate::revision::{Marks, Revision, Writing};
 use crate::seal::{Held, MasterKey, Whose};
-use crate::{Result, SealError, StoreError};
+use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
 const STEPS: [&str; 12] = [
@@ -237,7 +237,7 @@ async fn name(connection: &mut SqliteConnection) -> Result<()> {
     let named: i64 = sqlx::query_scalar("SELECT count(*) FROM this_store").fetch_one(&mut *connection).await?;
     if named == 0 {
         let mut id = [0; 16];
-        aws_lc_rs::rand::fill(&mut id).map_err(|_| SealError::Failed)?;
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| crate::Unopened::Failed)?;
         let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
         sqlx::query("INSERT INTO this_store (id) VALUES ($1)").bind(id).execute(connection).await?;
     }

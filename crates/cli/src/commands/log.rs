@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::{At, Fault, Keys, Problem, is_sealed};
-use bartizan_config::{AuditKey, Config, bartizan_home};
+use bartizan_config::{AUDIT_KEY, AuditKey, Config, bartizan_home};
 use bartizan_gateway::run::audit_directories;
 use bartizan_gateway::setup::keys_to_read;
 use clap::Args;
@@ -107,22 +107,22 @@ impl Place {
             return Keys::given(&text, &place).map_err(|error| Failure::incomplete(error.to_string()));
         }
         let key = match self.at.config {
-            Some(_) => self.key().ok(),
+            Some(_) => Some(key(self.config())?),
             // The log may be in the directory of another Bartizan than the one of whoever asks.
-            None => directory.ancestors().skip(1).take(DEEPEST).find_map(beside).or_else(|| self.key().ok()),
+            None => directory.ancestors().skip(1).take(DEEPEST).find_map(beside).or_else(|| key(None).ok()),
         };
         key.map_or(Ok(Keys::NONE), |key| keys_to_read(&key)).map_err(|error| Failure::incomplete(error.to_string()))
     }
+}
 
-    /// Where the master key is.
-    pub(crate) fn key(&self) -> Result<AuditKey, Failure> {
-        match &self.at.config {
-            Some(file) => Ok(Config::places(file)?.audit_key),
-            None => bartizan_home(|name| std::env::var(name).ok())
-                .map(|home| AuditKey::File(home.join("audit.key")))
-                .ok_or_else(|| {
-                    Failure::usage("nothing says where the master key of the log is: set HOME or BARTIZAN_HOME")
-                }),
+/// Where the master key of that configuration is, or of whoever has none.
+pub(crate) fn key(config: Option<&Path>) -> Result<AuditKey, Failure> {
+    match config {
+        Some(file) => Ok(Config::places(file)?.audit_key),
+        None => {
+            bartizan_home(|name| std::env::var(name).ok()).map(|home| AuditKey::File(home.join(AUDIT_KEY))).ok_or_else(
+                || Failure::usage("nothing says where the master key of the log is: set HOME or BARTIZAN_HOME"),
+            )
         }
     }
 }
@@ -132,7 +132,7 @@ const DEEPEST: usize = 3;
 
 /// The master key in a directory, if it has one.
 fn beside(directory: &Path) -> Option<AuditKey> {
-    let file = directory.join("audit.key");
+    let file = directory.join(AUDIT_KEY);
     file.is_file().then_some(AuditKey::File(file))
 }
 

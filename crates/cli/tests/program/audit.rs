@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use bartizan_audit::{Entry, Id, Keys, Log, Options};
 use serde_json::json;
 
 use crate::support::{End, bartizan, bartizan_at, bartizan_with, write_log};
@@ -33,6 +34,44 @@ fn a_whole_log_verifies_and_a_changed_one_does_not() {
     assert!(end.stdout.contains("was cut back: the checkpoint has 3 entries, and the log has 2"), "{}", end.stdout);
     let end = bartizan_at(home.path(), &["audit", "verify", "--head", &head]).status(1);
     assert!(end.stdout.contains("was cut back"), "{}", end.stdout);
+}
+
+#[test]
+fn a_new_master_key_is_that_of_all_logs_and_none_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("audit.key");
+    // Without it none is made: it may be lost.
+    let end = bartizan_at(home.path(), &["audit", "rotate-key"]).status(3);
+    assert!(end.stderr.contains("put it back") && !path.exists(), "{}", end.stderr);
+
+    let logs = ["audit", "run/audit", "standalone/one-17/audit"].map(|log| home.path().join(log));
+    let write = |log: &Path| {
+        let keys = Keys::kept(&path, log).unwrap();
+        let (log, _) = Log::open((log, &keys), &Options::default()).unwrap();
+        let entry = Entry { id: Id::new(1, [1; 10]), at_micros: 1, kind: "test", fields: &json!({}) };
+        let _receipt = log.append(&entry).unwrap();
+        log
+    };
+    logs.iter().for_each(|log| drop(write(log)));
+    let first = fs::read_to_string(&path).unwrap();
+
+    let end = bartizan_at(home.path(), &["audit", "rotate-key"]).status(0);
+    assert_eq!(end.stdout.matches("2 keys are wrapped anew").count(), 3, "{}", end.stdout);
+    assert!(fs::read_to_string(&path).unwrap().ends_with(&first));
+    let held = write(&logs[1]);
+    let end = bartizan_at(home.path(), &["audit", "rotate-key", "--set-aside"]).status(3);
+    assert!(end.stderr.contains("run/audit is open"), "{}", end.stderr);
+    drop(held);
+    bartizan_at(home.path(), &["audit", "rotate-key", "--set-aside"]).status(0);
+    assert_eq!(fs::read_to_string(path.with_extension("key.old")).unwrap(), first);
+    assert!(!fs::read_to_string(&path).unwrap().contains(&first));
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(0);
+    assert_eq!(end.stdout.matches("ok: ").count(), 3, "{}", end.stdout);
+
+    // What another key opens is named, and left.
+    fs::write(&path, format!("bartizan-log-key-1:{}\n", "ab".repeat(32))).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "rotate-key"]).status(1);
+    assert_eq!(end.stdout.matches("2 stay as they are").count(), 3, "{}", end.stdout);
 }
 
 #[test]

@@ -225,41 +225,37 @@ fn has_capital_or_digit(run: &[u8]) -> bool {
     })
 }
 
-/// The value of each digit of base64, of either alphabet; [`NONE`] for what is no digit.
+/// The value of each digit of an alphabet, of which each part is from one digit to another, and the value of the first; [`NONE`] for
+/// what is no digit.
 #[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
-const SEXTETS: [u8; 256] = {
-    let mut sextets = [NONE; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        sextets[byte] = match byte as u8 {
-            letter @ b'A'..=b'Z' => letter - b'A',
-            letter @ b'a'..=b'z' => letter - b'a' + 26,
-            digit @ b'0'..=b'9' => digit - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => NONE,
-        };
-        byte += 1;
-    }
-    sextets
-};
-
-/// The value of each digit to the base of sixteen; [`NONE`] for what is no digit.
-#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
-const HEXADECIMAL: [u8; 256] = {
+const fn values<const N: usize>(alphabet: [(u8, u8, u8); N]) -> [u8; 256] {
     let mut values = [NONE; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        values[byte] = match byte as u8 {
-            digit @ b'0'..=b'9' => digit - b'0',
-            letter @ b'a'..=b'f' => letter - b'a' + 10,
-            letter @ b'A'..=b'F' => letter - b'A' + 10,
-            _ => NONE,
-        };
-        byte += 1;
+    let mut part = 0;
+    while part < N {
+        let (from, to, first) = alphabet[part];
+        let mut digit = from;
+        while digit <= to {
+            values[digit as usize] = first + (digit - from);
+            digit += 1;
+        }
+        part += 1;
     }
     values
-};
+}
+
+/// Base64, of either alphabet.
+const SEXTETS: [u8; 256] = values([
+    (b'A', b'Z', 0),
+    (b'a', b'z', 26),
+    (b'0', b'9', 52),
+    (b'+', b'+', 62),
+    (b'-', b'-', 62),
+    (b'/', b'/', 63),
+    (b'_', b'_', 63),
+]);
+
+/// Numbers to the base of sixteen.
+const HEXADECIMAL: [u8; 256] = values([(b'0', b'9', 0), (b'a', b'f', 10), (b'A', b'F', 10)]);
 
 const NONE: u8 = 64;
 

@@ -369,6 +369,23 @@ mod tests {
     }
 
     #[test]
+    fn words_by_chance_are_not_read_the_other_way_round() {
+        use Encoding::*;
+        // Between digits, or far from each other, there are words of the list in any text that is long enough.
+        let digits = "9ba4c1ba7e06ba3f21d0d02a11fc8ba5e19e3ba1c6d0e7".repeat(40);
+        let far = |word: &str| format!("{word} {} ", "zzz.".repeat(100)).repeat(20);
+        for text in [digits, far("gur"), far("eht"), far("1gn0r3")] {
+            let otherwise =
+                |found: &(Vec<Encoding>, String, &str)| [Rot13, Reversed, Leet].iter().any(|how| found.0.contains(how));
+            assert!(!encoded(&text).iter().any(otherwise), "{text:.60}");
+        }
+        // The same words beside each other are.
+        for (words, how) in [("gur gur gur gur", Rot13), ("eht eht eht eht", Reversed), ("1gn0r3 1gn0r3", Leet)] {
+            assert!(encoded(words).iter().any(|found| found.0 == [how]), "{words}");
+        }
+    }
+
+    #[test]
     fn an_encoding_in_an_encoding_is_read() {
         use Encoding::*;
         // base64 of hex of the words; and of base64 with a letter before it.

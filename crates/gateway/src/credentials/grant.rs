@@ -1,7 +1,7 @@
 //! What an authorization server gives, and asking it for that.
 
 use bartizan_store::upstream_tokens::PURPOSE;
-use bartizan_store::{SealError, Sealer};
+use bartizan_store::{SealError, Sealer, Unopened};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
@@ -58,7 +58,7 @@ impl Grant {
 
     pub(super) fn unseal(sealer: &Sealer, owner: &str, sealed: &[u8]) -> Result<Grant, SealError> {
         let text = sealer.unseal(PURPOSE, owner, sealed)?;
-        serde_json::from_slice(&text).map_err(|_| SealError::Form)
+        serde_json::from_slice(&text).map_err(|_| Unopened::Form.into())
     }
 
     /// What is sent to the server.

@@ -71,7 +71,7 @@ mod tests {
     fn config(home: &std::path::Path, more: &str) -> Config {
         let (file, lock) = (home.join("bartizan.toml"), home.join("mcp.lock"));
         let text = format!(
-            "[server.one]\nurl = \"http://127.0.0.1:9/mcp\"\n[audit]\ndirectory = {home:?}\n[lock]\npath = {lock:?}\n{more}"
+            "[server.one]\nurl = \"http://127.0.0.1:9/mcp\"\n[audit]\ndirectory = {home:?}\nencrypt = false\n[lock]\npath = {lock:?}\n{more}"
         );
         std::fs::write(&file, text).unwrap();
         Config::load(&file).unwrap().0

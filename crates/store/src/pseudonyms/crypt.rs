@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::mem::take;
 
-use bartizan_seal::{Key, KeyId, random};
+use bartizan_seal::{Key, KeyId, Unopened, random};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::rows::Value;
@@ -27,7 +27,7 @@ impl SubjectKey {
     /// The one that is kept so.
     pub(super) fn open(sealer: &Sealer, tenant: &str, subject: &str, sealed: &[u8]) -> Result<SubjectKey, SealError> {
         let bytes = sealer.unseal(SUBJECT, &subject_owner(tenant, subject), sealed)?;
-        SubjectKey::new(bytes.as_slice().try_into().map_err(|_| SealError::Form)?)
+        SubjectKey::new(bytes.as_slice().try_into().map_err(|_| Unopened::Form)?)
     }
 
     fn new(bytes: &[u8; 32]) -> Result<SubjectKey, SealError> {
@@ -42,7 +42,7 @@ impl SubjectKey {
         let mut plain = self.0.unseal(VALUE, &value_owner(scope, token), value)?;
         let text = String::from_utf8(take(&mut *plain)).map_err(|error| {
             error.into_bytes().zeroize();
-            SealError::Form
+            Unopened::Form
         })?;
         Ok(Zeroizing::new(text))
     }
@@ -60,7 +60,7 @@ pub(super) fn open_values<'a>(
         if !keys.contains_key(&*row.subject) {
             keys.insert(&*row.subject, SubjectKey::open(sealer, scope.tenant, &row.subject, &row.sealed)?);
         }
-        let key = keys.get(&*row.subject).ok_or(SealError::Failed)?;
+        let key = keys.get(&*row.subject).ok_or(Unopened::Failed)?;
         values.insert(&*row.token, key.unseal(scope, &row.token, &row.value)?);
     }
     Ok(values)
@@ -76,7 +76,7 @@ pub(super) fn open_names(sealer: &Sealer, tenant: &str, sealed: &[u8]) -> Result
     let bytes = sealer.unseal(NAMES, tenant, sealed)?;
     let mut key = Zeroizing::new([0; 32]);
     if bytes.len() != key.len() {
-        return Err(SealError::Form);
+        return Err(Unopened::Form.into());
     }
     key.copy_from_slice(&bytes);
     Ok(key)

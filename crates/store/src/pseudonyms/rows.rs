@@ -233,7 +233,7 @@ pub(super) async fn insert(
     for new in new.chunks(MANY) {
         let mut rows = Vec::with_capacity(new.len());
         for new in new {
-            let key = keys.get(new.subject()).ok_or(crate::SealError::Failed)?;
+            let key = keys.get(new.subject()).ok_or(crate::Unopened::Failed)?;
             rows.push((new, key.seal(scope, new.token, new.value)?));
         }
         let mut query = QueryBuilder::<Sqlite>::new(

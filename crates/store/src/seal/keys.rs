@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bartizan_seal::{Key, KeyId, id_of, random};
+use bartizan_seal::{Key, KeyId, Unopened, id_of, random};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -144,14 +144,14 @@ async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, whose:
 pub(super) fn master_of<'a>(kept: &[DataKey], found: &'a Found) -> Result<&'a Master, SealError> {
     match kept.first() {
         Some(key) => found.find(id_of(&key.wrapped)?),
-        None => found.keys.first().ok_or(SealError::Failed),
+        None => found.keys.first().ok_or(Unopened::Failed.into()),
     }
 }
 
 /// Makes a data key for that purpose, which is in use from now on.
 pub(super) async fn add(connection: &mut SqliteConnection, master: &Master, purpose: &str) -> Result<()> {
     let (bytes, id) = (random()?, random()?);
-    let id = KeyId(*id.first_chunk().ok_or(SealError::Failed)?);
+    let id = KeyId(*id.first_chunk().ok_or(Unopened::Failed)?);
     let wrapped = wrap(master, id, purpose, bytes.as_slice())?;
     let query = sqlx::query(INSERT).bind(id.0.as_slice()).bind(purpose).bind(wrapped).bind(now());
     query.execute(connection).await?;
@@ -205,7 +205,7 @@ fn sealer_of(kept: &[DataKey], mut open: impl FnMut(&DataKey) -> Result<Arc<Key>
 
 fn open(key: &DataKey, master: &Master) -> Result<Arc<Key>, SealError> {
     let bytes = unwrap(master, key)?;
-    let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(SealError::Form)?;
+    let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(Unopened::Form)?;
     Ok(Arc::new(Key::new(key.id, bytes)?))
 }
 

@@ -158,29 +158,9 @@ pub enum SealError {
     /// It was sealed with a data key that is not there.
     #[error("it was sealed with the data key {0}, which the store does not have")]
     Key(String),
-    /// It was changed, or sealed for another purpose or owner.
-    #[error("it was changed, or sealed for something else")]
-    Broken,
-    /// It is not what sealing makes.
-    #[error("it is nothing that was sealed")]
-    Form,
-    /// A later version sealed it.
-    #[error("a later version of Bartizan sealed it")]
-    Newer,
-    /// Cryptography itself failed.
-    #[error("it cannot be sealed")]
-    Failed,
-}
-
-impl From<Unopened> for SealError {
-    fn from(error: Unopened) -> SealError {
-        match error {
-            Unopened::Broken => SealError::Broken,
-            Unopened::Form => SealError::Form,
-            Unopened::Newer => SealError::Newer,
-            Unopened::Failed => SealError::Failed,
-        }
-    }
+    /// What a key says of it.
+    #[error(transparent)]
+    Unopened(#[from] Unopened),
 }
 
 impl From<Unopened> for StoreError {

@@ -4,6 +4,7 @@
 //! before the data keys are wrapped anew until after. If the key moves, the new place holds the new one from before that,
 //! and the old place the old one until after. Whoever changes either holds the lock of those who write to the store.
 
+use bartizan_seal::Unopened;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -189,7 +190,7 @@ fn said(done: &Rotated) -> serde_json::Value {
 }
 
 fn one(found: Option<super::master::Found>) -> Result<Master, SealError> {
-    found.and_then(|found| found.keys.into_iter().next()).ok_or(SealError::Failed)
+    found.and_then(|found| found.keys.into_iter().next()).ok_or(Unopened::Failed.into())
 }
 
 async fn rewrap(connection: &mut SqliteConnection, kept: &[DataKey], old: &Master, new: &Master) -> Result<()> {
